@@ -1,0 +1,148 @@
+"""One declared table or queue, and the names that follow from its declaration."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from sv_assets.catalogue.model import (
+    AddressFields,
+    Const,
+    Entry,
+    OrderReference,
+    QueueEntry,
+    Reference,
+    SqlServerSystemModel,
+    SqsQueuesModel,
+    TableEntry,
+)
+
+STATION_OF_FEED = {
+    "party": "identity",
+    "address": "identity",
+    "order": "orders",
+    "order_line": "orders",
+    "payment": "orders",
+    "refund": "orders",
+    "delivery": "orders",
+    "interaction": "interactions",
+    "consent": "consents",
+}
+"""Which station works off the landed rows of a feed; the names that stand in `_sv.pending`."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table or queue of a legacy system."""
+
+    declared_in: SqlServerSystemModel | SqsQueuesModel
+    entry: TableEntry | QueueEntry
+
+    @property
+    def system(self) -> str:
+        return self.declared_in.system
+
+    @property
+    def name(self) -> str:
+        """As the legacy system spells it: `dbo.Customer`, `web-account-events`."""
+        return self.entry.name
+
+    @property
+    def slug(self) -> str:
+        """As we spell it: `customer`, `web_account_events`. The schema `dbo` goes without saying."""
+        bare = re.sub(r"^dbo\.", "", self.name, flags=re.IGNORECASE).removesuffix(".fifo")
+        return re.sub(r"[^a-z0-9]+", "_", bare.lower()).strip("_")
+
+    @property
+    def key(self) -> str:
+        """`crm.customer`: the name in bookmarks and reports, and of the landing collection."""
+        return f"{self.system}.{self.slug}"
+
+    @property
+    def is_queue(self) -> bool:
+        return isinstance(self.entry, QueueEntry)
+
+    @property
+    def table(self) -> TableEntry:
+        return cast(TableEntry, self.entry)
+
+    @property
+    def queue(self) -> QueueEntry:
+        return cast(QueueEntry, self.entry)
+
+    @property
+    def sql_system(self) -> SqlServerSystemModel:
+        return cast(SqlServerSystemModel, self.declared_in)
+
+    @property
+    def sqs_system(self) -> SqsQueuesModel:
+        return cast(SqsQueuesModel, self.declared_in)
+
+    @property
+    def stations(self) -> list[str]:
+        """The stations that must work off each landed row: what landing writes to `_sv.pending`."""
+        return sorted({station for feed, station in STATION_OF_FEED.items() if self.feeds_into(feed)})
+
+    def feeds_into(self, feed: str) -> bool:
+        return bool(getattr(self.entry.feeds, feed))
+
+    def record_id(self, key_text: str) -> str:
+        """The id of a record of this source wherever all sources meet: `crm.customer:1234`."""
+        return f"{self.key}:{key_text}"
+
+    def party_references(self) -> Iterator[Reference]:
+        """Every reference of this source to a row that describes a person."""
+        feeds = self.entry.feeds
+        if feeds.party:
+            yield from feeds.party.same_as
+        if feeds.address:
+            yield feeds.address.party
+        for feed in (feeds.order, feeds.interaction, *feeds.consent):
+            if feed is not None and isinstance(feed.party, Reference):
+                yield feed.party
+
+    def order_references(self) -> Iterator[OrderReference]:
+        """Every reference of this source to an order."""
+        feeds = self.entry.feeds
+        for feed in (feeds.order_line, feeds.payment, feeds.refund, feeds.delivery, feeds.interaction):
+            if feed is not None and feed.order is not None:
+                yield feed.order
+
+    def columns_used(self) -> set[str]:
+        """The columns of a table that its declaration names; each must exist in the legacy table."""
+        table = self.table
+        used = {*table.key, *table.pii}
+        used.update(column for column in (getattr(table.capture, "column", None), table.partition_column) if column)
+        used.update(path for path in _paths(table.feeds))
+        return used
+
+
+def _paths(entry: Entry) -> Iterator[str]:
+    """Every column or path that a feed names, however deep."""
+    for name in type(entry).model_fields:
+        value = getattr(entry, name)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Const):
+                continue
+            if isinstance(item, Entry):
+                yield from _paths(item)
+            elif isinstance(item, str) and not _is_word(entry, name):
+                yield item
+
+
+def _is_word(entry: Entry, field: str) -> bool:
+    """True for fields that hold a name of ours (`system`, `otherwise`, `party: self`), not a column."""
+    if isinstance(entry, Reference):
+        return field != "key"
+    if isinstance(entry, OrderReference):
+        return field == "system"
+    return field == "party"
+
+
+def address_fields(entry: AddressFields) -> dict[str, str | Const]:
+    """The declared parts of an address, without the reference to its person."""
+    return {
+        name: value
+        for name in AddressFields.model_fields
+        if (value := getattr(entry, name)) is not None
+    }

@@ -1,0 +1,53 @@
+"""Bookmarks: how far each source has been read. They live in MongoDB, and move only after what they cover is safe."""
+
+import datetime as dt
+
+from sv_assets.errors import ConfigurationError
+from sv_assets.mongo import Document, Store
+from sv_assets.sources.records import Position
+
+
+class Bookmark:
+    """The bookmark of one source."""
+
+    def __init__(self, store: Store, source_key: str, mode: str) -> None:
+        self._collection = store.control["bookmarks"]
+        self._id = source_key
+        self._mode = mode
+
+    def read(self) -> Position | None:
+        """Where the last run got to; None before the first. Raises ConfigurationError if the capture mode changed."""
+        document = self._collection.find_one({"_id": self._id})
+        if document is None:
+            return None
+        if document["mode"] != self._mode:
+            raise ConfigurationError(
+                f"{self._id} was captured by {document['mode']} and is now declared as {self._mode}; their versions do not "
+                f"compare. Forget the old copy with `sv reset {self._id}`, then run again."
+            )
+        position: Position = document["position"]
+        return position
+
+    def move(self, position: Position, run_id: str) -> None:
+        """Record `position`. Two runs at once may leave the lower one: the next run then reads a little twice."""
+        document: Document = {
+            "_id": self._id,
+            "mode": self._mode,
+            "position": dict(position),
+            "moved_at": dt.datetime.now(dt.timezone.utc),
+            "run_id": run_id,
+        }
+        self._collection.replace_one({"_id": self._id}, document, upsert=True)
+
+    def forget(self) -> None:
+        """Start over at the next run."""
+        self._collection.delete_one({"_id": self._id})
+
+
+def shown(position: Position | None) -> str:
+    """A position as one line for people: no key values, because keys may be personal."""
+    if position is None:
+        return "none (first run)"
+    if "scan_after" in position:
+        return "within the first scan"
+    return ", ".join(f"{mode} {value.hex() if isinstance(value, bytes) else value}" for mode, value in position.items())

@@ -1,0 +1,125 @@
+"""The landing document: the source's fields as they are, `_id` the source key, bookkeeping under `_sv`."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson.errors import InvalidDocument
+from pymongo import IndexModel, InsertOne, UpdateOne
+
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.source import Source
+from sv_assets.errors import DataError
+from sv_assets.mongo import CODEC, PENDING_INDEX, Document
+from sv_assets.sources.messages import path_parts
+from sv_assets.sources.records import Record, Version
+
+MAX_BYTES = 15 * 1024 * 1024
+"""MongoDB takes documents up to 16 MiB; the rest is for bookkeeping."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the records of one batch come from, and when."""
+
+    source: Source
+    run_id: str
+    extracted_at: dt.datetime
+
+
+def field_path(source: Source, path: str) -> str:
+    """Where a declared column or message path stands in the landing document."""
+    return ".".join(["body", *path_parts(path)]) if source.is_queue else path
+
+
+def landing_document(origin: Origin, record: Record) -> Document:
+    """The document of a record. Raises DataError for what BSON cannot take."""
+    try:
+        encoded = bson.encode(record.fields, codec_options=CODEC)
+    except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError, ValueError) as error:
+        raise DataError(f"cannot be stored in MongoDB ({type(error).__name__})") from None
+    if len(encoded) > MAX_BYTES:
+        raise DataError("is larger than MongoDB's 16 MiB")
+    bookkeeping = _bookkeeping(origin, record.version, "upsert", hashlib.blake2b(encoded, digest_size=16).hexdigest())
+    if record.exact:
+        bookkeeping["exact"] = record.exact
+    return {"_id": record.key, **record.fields, "_sv": bookkeeping}
+
+
+def upsert(document: Document) -> UpdateOne:
+    """Newest wins: replaces what is there if this version is newer, or as new, later read, and different."""
+    return UpdateOne(
+        {"_id": document["_id"]},
+        [{"$replaceWith": {"$cond": [_is_newer(document["_sv"]), {"$literal": document}, "$$ROOT"]}}],
+        upsert=True,
+    )
+
+
+def insert(document: Document) -> InsertOne[Document]:
+    """For an empty collection, where there is nothing to be newer than."""
+    return InsertOne(document)
+
+
+def tombstone(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
+    """Marks a row as deleted. Its last fields stay beside the mark, so that later stations find what it was part of."""
+    bookkeeping = _bookkeeping(origin, version, "delete", f"deleted at {version!r}")
+    return UpdateOne(
+        {"_id": identifier},
+        [
+            {
+                "$replaceWith": {
+                    "$cond": [
+                        _is_newer(bookkeeping),
+                        {"$mergeObjects": ["$$ROOT", {"_sv": {"$literal": bookkeeping}}]},
+                        "$$ROOT",
+                    ]
+                }
+            }
+        ],
+    )
+
+
+def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:
+    """The work list, the tombstones, and what the rows of this source are looked up by from others."""
+    indexes = [PENDING_INDEX, IndexModel([("_sv.deleted", 1)], partialFilterExpression={"_sv.deleted": True})]
+    fields: set[str] = set()
+    feeds = source.entry.feeds
+    if feeds.address:
+        fields.add(field_path(source, feeds.address.party.key))
+    for feed in (feeds.order_line, feeds.payment, feeds.refund, feeds.delivery):
+        if feed is not None:
+            fields.add(field_path(source, feed.order.id or feed.order.number or ""))
+    if feeds.order and any(reference.number for other in catalogue.sources for reference in other.order_references()):
+        fields.add(field_path(source, feeds.order.number))
+    return indexes + [IndexModel([(name, 1)]) for name in sorted(fields)]
+
+
+def _bookkeeping(origin: Origin, version: Version, operation: str, content_hash: str) -> Document:
+    """`_sv` of a document. `pending` names the stations that have not worked it off yet; they take themselves off."""
+    bookkeeping: Document = {
+        "system": origin.source.system,
+        "table": origin.source.name,
+        "version": version,
+        "op": operation,
+        # BSON keeps milliseconds: cut here, so that what is compared is what is stored.
+        "extracted_at": origin.extracted_at.replace(microsecond=origin.extracted_at.microsecond // 1000 * 1000),
+        "run_id": origin.run_id,
+        "hash": content_hash,
+        "deleted": operation == "delete",
+    }
+    if origin.source.stations:
+        bookkeeping["pending"] = origin.source.stations
+    return bookkeeping
+
+
+def _is_newer(new: Document) -> Document:
+    stored = {"$ifNull": ["$_sv.version", None]}
+    later_read_of_the_same_version: Sequence[Document] = [
+        {"$eq": [stored, {"$literal": new["version"]}]},
+        {"$lt": ["$_sv.extracted_at", new["extracted_at"]]},
+        {"$ne": ["$_sv.hash", new["hash"]]},
+    ]
+    return {"$or": [{"$lt": [stored, {"$literal": new["version"]}]}, {"$and": later_read_of_the_same_version}]}

@@ -1,0 +1,230 @@
+"""The MongoDB databases, and the few statements that every station shares.
+
+Statements keep to shapes that are fast everywhere: `_id` equality, or equality or a small `$in` on one index. Guards
+stand inside pipeline updates keyed by `_id` alone, so that a write needs no second predicate to be safe.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any, TypeVar
+
+from bson import CodecOptions
+from bson.binary import UuidRepresentation
+from pymongo import IndexModel, MongoClient, UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError as MongoConfigurationError,
+    ExecutionTimeout,
+    InvalidURI,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+    WTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from sv_assets import settings
+from sv_assets.errors import ConfigurationError, TransientError
+
+T = TypeVar("T")
+Document = dict[str, Any]
+CODEC: CodecOptions[Document] = CodecOptions(
+    tz_aware=True, tzinfo=dt.timezone.utc, uuid_representation=UuidRepresentation.STANDARD
+)
+MAJORITY = WriteConcern(w="majority", wtimeout=60_000)
+DUPLICATE_KEY = 11000
+BATCH = 1000
+"""How many documents go into one `$in` or one bulk write."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The four databases of the platform on one server; `prefix` lets tests and teams share it."""
+
+    client: MongoClient[Document]
+    prefix: str = ""
+
+    @cached_property
+    def landing(self) -> Database[Document]:
+        return self._database("landing")
+
+    @cached_property
+    def identity(self) -> Database[Document]:
+        return self._database("identity")
+
+    @cached_property
+    def single_view(self) -> Database[Document]:
+        return self._database("single_view")
+
+    @cached_property
+    def control(self) -> Database[Document]:
+        return self._database("control")
+
+    def databases(self) -> list[Database[Document]]:
+        return [self.landing, self.identity, self.single_view, self.control]
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _database(self, name: str) -> Database[Document]:
+        return self.client.get_database(
+            self.prefix + name, codec_options=CODEC, write_concern=MAJORITY, read_concern=ReadConcern("local")
+        )
+
+
+def open_store(url: str, prefix: str = "") -> Store:
+    """Connect lazily; the first statement fails within 10 s with TransientError where nobody answers."""
+    try:
+        client: MongoClient[Document] = MongoClient(
+            url,
+            serverSelectionTimeoutMS=10_000,
+            connectTimeoutMS=10_000,
+            socketTimeoutMS=120_000,
+            appname="single-customer-view",
+        )
+    except (InvalidURI, MongoConfigurationError, ValueError) as error:
+        raise ConfigurationError(
+            f"SV_MONGO_URL is not a MongoDB connection string ({settings.masked(str(error))}). "
+            "It looks like mongodb+srv://user:password@cluster.example.net/ or mongodb://127.0.0.1:27017/."
+        ) from None
+    return Store(client, prefix)
+
+
+def store_from_environment() -> Store:
+    """The store named by `SV_MONGO_URL` and `SV_MONGO_PREFIX`, or by the running embedded estate."""
+    return open_store(settings.require("SV_MONGO_URL", "MongoDB"), settings.variable("SV_MONGO_PREFIX") or "")
+
+
+@contextmanager
+def explained_mongo_errors() -> Iterator[None]:
+    """Turns what a driver raises when MongoDB is away or refuses us into our own errors, in one sentence."""
+    try:
+        yield
+    except (ServerSelectionTimeoutError, AutoReconnect, WTimeoutError, ExecutionTimeout) as error:
+        raise TransientError(
+            f"MongoDB does not answer at {settings.masked(settings.variable('SV_MONGO_URL') or 'the given URL')} "
+            f"({type(error).__name__}). Check that the server runs and SV_MONGO_URL is right: `sv doctor` tries it."
+        ) from error
+    except OperationFailure as error:
+        if error.code not in (13, 18, 8000):
+            raise
+        raise ConfigurationError(
+            "MongoDB refuses our user (not authorised). Check the user, password and roles behind SV_MONGO_URL."
+        ) from error
+
+
+def ensure_indexes(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:
+    """Create what is missing; costs one round trip where nothing is."""
+    existing = {tuple(spec["key"].items()) for spec in collection.list_indexes()}
+    missing = [index for index in indexes if tuple(index.document["key"].items()) not in existing]
+    if missing:
+        collection.create_indexes(missing)
+
+
+def in_batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    """The items in lists of at most `size`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def find_many(
+    collection: Collection[Document],
+    field: str,
+    values: Iterable[Any],
+    projection: Mapping[str, Any] | None = None,
+    size: int = 500,
+) -> Iterator[Document]:
+    """Documents whose indexed `field` is one of `values`; a document with several matching values may come twice."""
+    for batch in in_batches(values, size):
+        yield from collection.find({field: {"$in": batch}}, projection)
+
+
+def bulk_write(collection: Collection[Document], updates: Sequence[UpdateOne]) -> tuple[int, int]:
+    """Unordered, majority-acknowledged. Returns how many documents were (inserted, changed).
+
+    Two runs that insert one document at the same instant make one of them fail on the duplicate `_id`; its update is
+    sent again and then finds the document, as MongoDB documents for upserts.
+    """
+    inserted = changed = 0
+    for batch in in_batches(updates):
+        for attempt in range(3):
+            try:
+                result = collection.bulk_write(batch, ordered=False).bulk_api_result
+                failed = []
+            except BulkWriteError as error:
+                result = error.details
+                failed = result["writeErrors"]
+                if attempt == 2 or result["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):
+                    raise
+            inserted += result["nUpserted"]
+            changed += result["nModified"]
+            if not failed:
+                break
+            batch = [batch[e["index"]] for e in failed]
+    return inserted, changed
+
+
+def mark_pending(ids: Iterable[Any], station: str) -> list[UpdateOne]:
+    """Updates that put documents on the work list of `station`. Each gets a new `_sv.revision`."""
+    change = {"$addToSet": {"_sv.pending": station}, "$inc": {"_sv.revision": 1}}
+    return [UpdateOne({"_id": identifier}, change) for identifier in ids]
+
+
+def clear_pending(documents: Iterable[Document], station: str, token: str) -> list[UpdateOne]:
+    """Updates that take documents off the work list of `station`, unless they changed since they were read.
+
+    `token` is the field under `_sv` that changes with every write (`hash` in landing, `revision` elsewhere): the
+    compare-and-set that no second predicate is needed for.
+    """
+    rest = {"$setDifference": ["$_sv.pending", [station]]}
+    cleared = {"$cond": [{"$eq": [rest, []]}, "$$REMOVE", rest]}
+    return [
+        UpdateOne(
+            {"_id": document["_id"]},
+            [
+                {
+                    "$set": {
+                        "_sv.pending": {
+                            "$cond": [
+                                {"$eq": [f"$_sv.{token}", document["_sv"].get(token)]},
+                                cleared,
+                                {"$ifNull": ["$_sv.pending", "$$REMOVE"]},
+                            ]
+                        }
+                    }
+                }
+            ],
+        )
+        for document in documents
+    ]
+
+
+def pending_batches(
+    collection: Collection[Document],
+    station: str,
+    size: int = BATCH,
+    projection: Mapping[str, Any] | None = None,
+) -> Iterator[list[Document]]:
+    """The work list of `station`, batch by batch. The caller clears each batch before it asks for the next.
+
+    Ends when a batch comes back that holds nothing new, so that a document written again and again by others cannot
+    keep a run from ending: the next run takes it up.
+    """
+    seen: set[Any] = set()
+    while batch := list(collection.find({"_sv.pending": station}, projection).limit(size)):
+        tokens = {(repr(d["_id"]), d["_sv"].get("hash"), d["_sv"].get("revision")) for d in batch}
+        if tokens <= seen:
+            return
+        seen = tokens
+        yield batch
+
+
+PENDING_INDEX = IndexModel([("_sv.pending", 1)], sparse=True)

@@ -1,0 +1,66 @@
+"""Keys: the `_id` of a source row, its text, and keys on their way into a bookmark and back."""
+
+import datetime as dt
+import decimal
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from bson import Decimal128
+
+_TAGGED = {
+    "decimal": (decimal.Decimal, str, decimal.Decimal),
+    "datetime": (dt.datetime, dt.datetime.isoformat, dt.datetime.fromisoformat),
+    "date": (dt.date, dt.date.isoformat, dt.date.fromisoformat),
+    "uuid": (uuid.UUID, str, uuid.UUID),
+}
+
+
+def document_id(parts: Sequence[Any]) -> Any:
+    """The `_id` for key values in key order: the value itself for one, else one canonical string.
+
+    The string is a JSON array, so that different keys never give the same one: quotes tell text from numbers, and
+    what JSON has no type for carries the name of its type.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return json.dumps([_plain(part) for part in parts], ensure_ascii=False, separators=(",", ":"))
+
+
+def key_text(identifier: Any) -> str:
+    """An `_id` as text, for record ids, reports and quarantine."""
+    if isinstance(identifier, str):
+        return identifier
+    plain = _plain(identifier)
+    return str(plain) if isinstance(plain, int) else str(next(iter(plain.values()))) if isinstance(plain, dict) else str(plain)
+
+
+def freeze(value: Any) -> Any:
+    """A raw key value of a driver, made fit for a bookmark without losing anything."""
+    for tag, (kind, to_text, _) in _TAGGED.items():
+        if type(value) is kind:
+            return {tag: to_text(value)}
+    return value
+
+
+def thaw(value: Any) -> Any:
+    """The inverse of `freeze`."""
+    if isinstance(value, dict):
+        ((tag, text),) = value.items()
+        return _TAGGED[tag][2](text)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, Decimal128):
+        return {"decimal": str(value.to_decimal())}
+    if isinstance(value, dt.datetime):
+        return {"date": value.isoformat()}
+    if isinstance(value, uuid.UUID):
+        return {"uuid": str(value)}
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    return {type(value).__name__: repr(value)}
