@@ -11,6 +11,7 @@ from bson.errors import InvalidDocument
 from pymongo import IndexModel, InsertOne, UpdateOne
 
 from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.model import Const, FieldSpec
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import DataError
 from sv_assets.mongo import CODEC, PENDING_INDEX, Document
@@ -33,6 +34,18 @@ class Origin:
 def field_path(source: Source, path: str) -> str:
     """Where a declared column or message path stands in the landing document."""
     return ".".join(["body", *path_parts(path)]) if source.is_queue else path
+
+
+def field_value(source: Source, document: Document, spec: FieldSpec | None) -> Any:
+    """The value that a feed's field has in a landing document; None where there is none. Empty text is none."""
+    if spec is None:
+        return None
+    if isinstance(spec, Const):
+        return spec.const
+    value: Any = document
+    for part in ["body", *path_parts(spec)] if source.is_queue else [spec]:
+        value = value.get(part) if isinstance(value, dict) else None
+    return None if value == "" else value
 
 
 def landing_document(origin: Origin, record: Record) -> Document:

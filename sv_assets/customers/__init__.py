@@ -1,0 +1,1 @@
+"""The single view: orders, interactions, consents, and the customer document over them."""

@@ -1,0 +1,57 @@
+"""Interactions (calls, complaints) and consents, each from one row or message."""
+
+from pymongo import IndexModel
+
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.source import Source
+from sv_assets.customers.facts import FactStation, origin, party_of, facts_of_rows
+from sv_assets.landing.documents import field_value
+from sv_assets.mongo import Document
+from sv_assets.sources.keys import key_text
+
+
+def interaction_of(catalogue: Catalogue, source: Source, row: Document) -> list[Document]:
+    """The interaction that a row is."""
+    feed = source.entry.feeds.interaction
+    assert feed is not None
+    return [
+        {
+            "_id": source.record_id(key_text(row["_id"])),
+            **origin(source, row),
+            "kind": field_value(source, row, feed.kind),
+            "at": field_value(source, row, feed.at),
+            "closed_at": field_value(source, row, feed.closed_at),
+            "reason": field_value(source, row, feed.reason),
+            "status": field_value(source, row, feed.status),
+            "duration_seconds": field_value(source, row, feed.duration_seconds),
+            "order_number": field_value(source, row, feed.order.number) if feed.order else None,
+            "party": party_of(catalogue, source, feed.party, row),
+        }
+    ]
+
+
+def consents_of(catalogue: Catalogue, source: Source, row: Document) -> list[Document]:
+    """The consents that a row or message gives or refuses; one that does not say is left out."""
+    consents = []
+    for feed in source.entry.feeds.consent:
+        purpose, channel = field_value(source, row, feed.purpose), field_value(source, row, feed.channel)
+        granted = field_value(source, row, feed.granted)
+        if granted is None:
+            continue
+        consents.append(
+            {
+                "_id": f"{source.record_id(key_text(row['_id']))}#{purpose}/{channel}",
+                **origin(source, row),
+                "purpose": purpose,
+                "channel": channel,
+                "granted": granted is True or granted == 1,
+                "observed_at": field_value(source, row, feed.observed_at),
+                "party": party_of(catalogue, source, feed.party, row),
+            }
+        )
+    return consents
+
+
+RECORD_INDEX = IndexModel([("record", 1)])
+INTERACTIONS = FactStation("interactions", ("interaction",), facts_of_rows("interactions", interaction_of), (RECORD_INDEX,))
+CONSENTS = FactStation("consents", ("consent",), facts_of_rows("consents", consents_of), (RECORD_INDEX,))

@@ -1,0 +1,124 @@
+"""The customer collection: its indexes and validator, and keeping it true to what changed under it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from pymongo import DeleteOne, IndexModel, ReplaceOne
+from pymongo.errors import CollectionInvalid
+
+from sv_assets.customers.compose import Known, compose, content_hash
+from sv_assets.identity.party import StationReport
+from sv_assets.lease import lease
+from sv_assets.mongo import (
+    Document,
+    Store,
+    bulk_write,
+    clear_pending,
+    ensure_indexes,
+    find_many,
+    mark_pending,
+    pending_batches,
+    in_batches,
+)
+from sv_assets.progress import Progress
+
+STATION = "customers"
+INDEXES = [
+    IndexModel([("lookup.emails", 1)]),
+    IndexModel([("lookup.phones", 1)]),
+    IndexModel([("lookup.postcodes", 1)]),
+    IndexModel([("lookup.postcode_surnames", 1)]),
+]
+VALIDATOR: Document = {
+    "$jsonSchema": {
+        "bsonType": "object",
+        "required": ["_id", "schema_version", "emails", "phones", "addresses", "accounts", "consents", "orders", "interactions", "lookup"],
+        "properties": {
+            "_id": {"bsonType": "string"},
+            "schema_version": {"bsonType": ["int", "long"]},
+            "name": {"bsonType": ["object", "null"]},
+            "date_of_birth": {"bsonType": ["object", "null"]},
+            "emails": {"bsonType": "array"},
+            "phones": {"bsonType": "array"},
+            "addresses": {"bsonType": "array"},
+            "accounts": {"bsonType": "array", "minItems": 1},
+            "consents": {"bsonType": "array"},
+            "orders": {"bsonType": "object", "required": ["count", "totals", "latest"]},
+            "interactions": {"bsonType": "object", "required": ["count", "open", "latest"]},
+            "lookup": {"bsonType": "object"},
+        },
+    }
+}
+BATCH_CUSTOMERS = 200
+_ORDER_FIELDS = {
+    name: 1
+    for name in (
+        "customer_id", "number", "placed_at", "status", "total", "currency", "channel", "deliveries", "refunds",
+        "system", "table", "key", "version",
+    )
+}  # fmt: skip
+
+
+def refresh_customers(store: Store, *, full: bool = False) -> StationReport:
+    """Compose again every customer with something changed under it, or all (`full`). Unchanged ones are not written."""
+    report = StationReport()
+    prepare(store)
+    clusters = store.identity["clusters"]
+    with lease(store, STATION):
+        if full:
+            for batch in in_batches(clusters.find({"state": "active"}, {"_id": 1})):
+                bulk_write(clusters, mark_pending((c["_id"] for c in batch), STATION))
+        progress = Progress("customers", "customers")
+        for batch in pending_batches(clusters, STATION, BATCH_CUSTOMERS):
+            _write(store, batch, report)
+            bulk_write(clusters, clear_pending(batch, STATION, "revision"))
+            report.read += len(batch)
+            progress.advance(len(batch))
+    return report
+
+
+def prepare(store: Store) -> None:
+    """Create the collection with its validator and indexes where they are missing; safe to repeat."""
+    name = "customers"
+    if name not in store.single_view.list_collection_names():
+        try:
+            store.single_view.create_collection(name, validator=VALIDATOR)
+        except CollectionInvalid:
+            pass  # another run created it in this instant
+    ensure_indexes(store.single_view[name], INDEXES)
+
+
+def _write(store: Store, clusters: list[Document], report: StationReport) -> None:
+    customers = store.single_view["customers"]
+    stored = {d["_id"]: d["_sv"] for d in find_many(customers, "_id", [c["_id"] for c in clusters], {"_sv": 1})}
+    writes: list[ReplaceOne[Document] | DeleteOne] = []
+    for known in _known(store, [c for c in clusters if c["state"] == "active"]):
+        document = compose(known)
+        content = content_hash(document)
+        if stored.get(known.customer_id, {}).get("hash") != content:
+            writes.append(ReplaceOne({"_id": known.customer_id}, {**document, "_sv": {"hash": content}}, upsert=True))
+    writes += [DeleteOne({"_id": c["_id"]}) for c in clusters if c["state"] != "active" and c["_id"] in stored]
+    if writes:
+        result = customers.bulk_write(writes, ordered=False)
+        report.inserted += result.upserted_count
+        report.updated += result.modified_count
+        report.deleted += result.deleted_count
+
+
+def _known(store: Store, clusters: list[Document]) -> Iterable[Known]:
+    ids = [c["_id"] for c in clusters]
+    records = {r["_id"]: r for r in find_many(store.identity["party_records"], "_id", [r for c in clusters for r in c["records"]])}
+    orders = _by_customer(find_many(store.single_view["orders"], "customer_id", ids, _ORDER_FIELDS))
+    interactions = _by_customer(find_many(store.single_view["interactions"], "customer_id", ids))
+    consents = _by_customer(find_many(store.single_view["consents"], "customer_id", ids))
+    for cluster in clusters:
+        identifier = cluster["_id"]
+        mine = [records[r] for r in cluster["records"] if r in records]
+        yield Known(identifier, mine, orders[identifier], interactions[identifier], consents[identifier])
+
+
+def _by_customer(documents: Iterable[Document]) -> dict[str, list[Document]]:
+    grouped: dict[str, list[Document]] = defaultdict(list)
+    for document in documents:
+        grouped[document["customer_id"]].append(document)
+    return grouped

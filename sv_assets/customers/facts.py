@@ -1,0 +1,174 @@
+"""What all facts about a customer share: whose they are, how they are written, and who must hear of it.
+
+A fact (an order, an interaction, a consent) points to the party record it is about; its `customer_id` follows that
+record through merges and splits. A fact whose record is not known yet is marked `unresolved` and tried again each run.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from pymongo import DeleteOne, IndexModel, ReplaceOne
+
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.model import PartyReference, Reference
+from sv_assets.catalogue.source import Source
+from sv_assets.identity.clusters import current_ids
+from sv_assets.identity.party import StationReport
+from sv_assets.landing.documents import field_value
+from sv_assets.lease import lease
+from sv_assets.mongo import (
+    CODEC,
+    Document,
+    Store,
+    bulk_write,
+    clear_pending,
+    ensure_indexes,
+    find_many,
+    in_batches,
+    mark_pending,
+    pending_batches,
+)
+from sv_assets.progress import Progress
+from sv_assets.sources.keys import key_text
+
+INDEXES = [
+    IndexModel([("customer_id", 1)]),
+    IndexModel([("party", 1)]),
+    IndexModel([("unresolved", 1)], sparse=True),
+]
+BATCH_ROWS = 500
+
+
+@dataclass(frozen=True)
+class Built:
+    """Facts as they are now, the ids of those that are gone, and by source key the landed rows that went into them."""
+
+    facts: list[Document]
+    gone: list[str]
+    used: dict[str, list[Document]]
+
+
+@dataclass(frozen=True)
+class FactStation:
+    """One kind of fact: the feeds it is made from (the first one starts a fact, others add to it), and how."""
+
+    name: str
+    feeds: tuple[str, ...]
+    build: Callable[[Store, Catalogue, Source, list[Document]], Built]
+    indexes: tuple[IndexModel, ...] = ()
+
+
+def refresh_facts(store: Store, catalogue: Catalogue, station: FactStation, *, full: bool = False) -> StationReport:
+    """Bring the facts up to what has landed and to who is who now. Unchanged facts are not written."""
+    report = StationReport()
+    facts = store.single_view[station.name]
+    ensure_indexes(facts, [*INDEXES, *station.indexes])
+    sources = [s for s in catalogue.sources if any(s.feeds_into(feed) for feed in station.feeds)]
+    with lease(store, station.name):
+        for source in sources:
+            progress = Progress(f"{station.name} from {source.key}", "rows")
+            for rows in _work(store, source, station.name, full and source.feeds_into(station.feeds[0])):
+                built = station.build(store, catalogue, source, rows)
+                _write(store, station, built.facts, built.gone, report)
+                for key, used in built.used.items():
+                    waiting = (row for row in used if station.name in row["_sv"].get("pending", []))
+                    bulk_write(store.landing[key], clear_pending(waiting, station.name, "hash"))
+                report.read += len(rows)
+                progress.advance(len(rows))
+        _follow_moved_records(store, station, report)
+        _retry_unresolved(store, station, report)
+    return report
+
+
+def party_of(catalogue: Catalogue, source: Source, reference: PartyReference, row: Document) -> str | None:
+    """The id of the party record that a row points to; None where it points nowhere."""
+    if isinstance(reference, Reference):
+        key = field_value(source, row, reference.key)
+        if key is not None:
+            return catalogue.referred(source, reference).record_id(key_text(key))
+        if reference.otherwise is None:
+            return None
+    return source.record_id(key_text(row["_id"]))
+
+
+def origin(source: Source, row: Document) -> Document:
+    """Where a fact comes from: the part of its provenance that is the same for all its values."""
+    record = source.record_id(key_text(row["_id"]))
+    return {"record": record, "system": source.system, "table": source.name, "key": row["_id"], "version": row["_sv"]["version"]}
+
+
+def facts_of_rows(name: str, make: Callable[[Catalogue, Source, Document], list[Document]]) -> Any:
+    """A `build` for facts that stand in one row each (or several in one): `make` gives those of one row."""
+
+    def build(store: Store, catalogue: Catalogue, source: Source, rows: list[Document]) -> Built:
+        facts = [fact for row in rows if not row["_sv"]["deleted"] for fact in make(catalogue, source, row)]
+        records = [source.record_id(key_text(row["_id"])) for row in rows]
+        before = {d["_id"] for d in find_many(store.single_view[name], "record", records, {"_id": 1})}
+        return Built(facts, sorted(before - {fact["_id"] for fact in facts}), {source.key: rows})
+
+    return build
+
+
+def _work(store: Store, source: Source, station: str, full: bool) -> Iterator[list[Document]]:
+    if full:
+        yield from in_batches(store.landing[source.key].find({}), BATCH_ROWS)
+    yield from pending_batches(store.landing[source.key], station, BATCH_ROWS)
+
+
+def _write(store: Store, station: FactStation, built: list[Document], gone: Iterable[str], report: StationReport) -> None:
+    """Write the facts that changed, after their customers are on the work list, so that a crash loses neither."""
+    collection = store.single_view[station.name]
+    ids = current_ids(store, {fact["party"] for fact in built if fact["party"]})
+    gone = list(gone)
+    stored = {d["_id"]: d for d in find_many(collection, "_id", [*(f["_id"] for f in built), *gone], {"_sv": 1, "customer_id": 1})}
+    writes: list[ReplaceOne[Document] | DeleteOne] = []
+    customers: set[str] = set()
+    for fact in built:
+        fact = resolved(fact, ids)
+        before = stored.get(fact["_id"])
+        customers.update(c for c in (fact["customer_id"], before and before.get("customer_id")) if c)
+        if before is None or before["_sv"]["hash"] != fact["_sv"]["hash"]:
+            writes.append(ReplaceOne({"_id": fact["_id"]}, fact, upsert=True))
+    for identifier in gone:
+        if identifier in stored:
+            customers.update(c for c in (stored[identifier].get("customer_id"),) if c)
+            writes.append(DeleteOne({"_id": identifier}))
+    bulk_write(store.identity["clusters"], mark_pending(customers, "customers"))
+    for batch in in_batches(writes):
+        result = collection.bulk_write(batch, ordered=False)
+        report.inserted += result.upserted_count
+        report.updated += result.modified_count
+        report.deleted += result.deleted_count
+
+
+def resolved(fact: Document, ids: dict[str, str]) -> Document:
+    """The fact with the customer_id that its party has, and the hash that tells whether it changed."""
+    fact = {**fact, "customer_id": ids.get(fact["party"])}
+    if fact["customer_id"] is None:
+        fact["unresolved"] = True
+    else:
+        fact.pop("unresolved", None)
+    content = {name: value for name, value in fact.items() if name != "_sv"}
+    return {**content, "_sv": {"hash": hashlib.blake2b(bson.encode(content, codec_options=CODEC), digest_size=16).hexdigest()}}
+
+
+def _follow_moved_records(store: Store, station: FactStation, report: StationReport) -> None:
+    """Facts of party records that went to another customer go with them."""
+    records = store.identity["party_records"]
+    for batch in pending_batches(records, station.name, BATCH_ROWS, {"customer_id": 1, "_sv": 1}):
+        facts = find_many(store.single_view[station.name], "party", [record["_id"] for record in batch])
+        for some in in_batches(facts, BATCH_ROWS):
+            _write(store, station, some, [], report)
+        bulk_write(records, clear_pending(batch, station.name, "revision"))
+
+
+def _retry_unresolved(store: Store, station: FactStation, report: StationReport) -> None:
+    """Facts that came before the person they are about."""
+    collection = store.single_view[station.name]
+    for parties in in_batches({d["party"] for d in collection.find({"unresolved": True}, {"party": 1}) if d["party"]}, BATCH_ROWS):
+        known = current_ids(store, parties)
+        for facts in in_batches(find_many(collection, "party", known), BATCH_ROWS):
+            _write(store, station, facts, [], report)

@@ -1,0 +1,157 @@
+"""Orders: header, lines, payments, refunds and delivery events of one order in one document, whatever came first."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from pymongo import IndexModel
+
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.model import Entry, OrderReference
+from sv_assets.catalogue.source import Source
+from sv_assets.customers.facts import Built, FactStation, origin, party_of
+from sv_assets.landing.documents import field_path, field_value
+from sv_assets.mongo import Document, Store, find_many
+from sv_assets.sources.keys import key_text
+
+PARTS = {"order_line": "lines", "payment": "payments", "refund": "refunds", "delivery": "deliveries"}
+"""By feed, the list of the order document that its rows stand in."""
+_SORTED_BY = {
+    "lines": ("line",),
+    "payments": ("paid_at",),
+    "refunds": ("refunded_at",),
+    "deliveries": ("parcel", "at", "sequence"),
+}
+
+
+def build_orders(store: Store, catalogue: Catalogue, source: Source, rows: list[Document]) -> Built:
+    """The orders that `rows` belong to, whatever part of an order they are."""
+    built: list[Document] = []
+    gone: list[str] = []
+    used: dict[str, list[Document]] = defaultdict(list)
+    used[source.key] += rows
+    for header_source, headers in _headers_of(store, catalogue, source, rows):
+        parts = _parts_of(store, catalogue, header_source, headers, used)
+        if header_source != source:
+            used[header_source.key] += headers
+        for header in headers:
+            identifier = header_source.record_id(key_text(header["_id"]))
+            if header["_sv"]["deleted"]:
+                gone.append(identifier)
+            else:
+                built.append(_order(catalogue, header_source, header, identifier, parts.get(header["_id"], {})))
+    return Built(built, gone, used)
+
+
+def _headers_of(
+    store: Store, catalogue: Catalogue, source: Source, rows: list[Document]
+) -> Iterable[tuple[Source, list[Document]]]:
+    """The order rows that `rows` are, or point to now, or pointed to before they changed."""
+    headers: dict[str, dict[Any, Document]] = defaultdict(dict)
+    if source.entry.feeds.order:
+        headers[source.key].update({row["_id"]: row for row in rows})
+    for _, reference in _part_feeds(source):
+        order_source = catalogue.order_source(reference.system or source.system)
+        values = {v for row in rows if (v := field_value(source, row, reference.id or reference.number)) is not None}
+        field = "_id" if reference.id else _number_field(order_source)
+        found = {d["_id"]: d for d in find_many(store.landing[order_source.key], field, values)}
+        if _may_move(source, reference):
+            records = [source.record_id(key_text(row["_id"])) for row in rows]
+            before = {d["key"] for d in find_many(store.single_view["orders"], "records", records, {"key": 1})}
+            found.update({d["_id"]: d for d in find_many(store.landing[order_source.key], "_id", before - found.keys())})
+        headers[order_source.key].update(found)
+    for key, by_id in headers.items():
+        yield catalogue.source(key), list(by_id.values())
+
+
+def _parts_of(
+    store: Store, catalogue: Catalogue, order_source: Source, headers: list[Document], used: dict[str, list[Document]]
+) -> dict[Any, dict[str, list[Document]]]:
+    """By the `_id` of the order row, its parts by the list they stand in. The rows read are added to `used`."""
+    assert order_source.entry.feeds.order is not None
+    number_of = {h["_id"]: field_value(order_source, h, order_source.entry.feeds.order.number) for h in headers}
+    by_number: dict[Any, list[Any]] = defaultdict(list)
+    for identifier, number in number_of.items():
+        by_number[number].append(identifier)
+    parts: dict[Any, dict[str, list[Document]]] = defaultdict(lambda: defaultdict(list))
+    for source in catalogue.sources:
+        for feed, reference in _part_feeds(source):
+            if catalogue.order_source(reference.system or source.system) != order_source:
+                continue
+            path = reference.id or reference.number or ""
+            wanted = list(number_of) if reference.id else [n for n in by_number if n is not None]
+            for row in find_many(store.landing[source.key], field_path(source, path), wanted, size=200):
+                used[source.key].append(row)
+                if row["_sv"]["deleted"]:
+                    continue
+                value = field_value(source, row, path)
+                part = _part(source, feed, row)
+                for identifier in [value] if reference.id else by_number[value]:
+                    parts[identifier][PARTS[feed]].append(part)
+    return parts
+
+
+def _part(source: Source, feed: str, row: Document) -> Document:
+    mapping: Entry = getattr(source.entry.feeds, feed)
+    values = {
+        name: field_value(source, row, getattr(mapping, name))
+        for name in type(mapping).model_fields
+        if name != "order" and getattr(mapping, name) is not None
+    }
+    return {**values, "record": source.record_id(key_text(row["_id"])), "version": row["_sv"]["version"]}
+
+
+def _order(
+    catalogue: Catalogue, source: Source, header: Document, identifier: str, parts: dict[str, list[Document]]
+) -> Document:
+    feed = source.entry.feeds.order
+    assert feed is not None
+    movable = {
+        part.key
+        for part in catalogue.sources
+        for _, reference in _part_feeds(part)
+        if _may_move(part, reference)
+    }
+    lists = {name: sorted(parts.get(name, []), key=_in_order_of(name)) for name in PARTS.values()}
+    return {
+        "_id": identifier,
+        **origin(source, header),
+        "number": field_value(source, header, feed.number),
+        "placed_at": field_value(source, header, feed.placed_at),
+        "status": field_value(source, header, feed.status),
+        "total": field_value(source, header, feed.total),
+        "currency": field_value(source, header, feed.currency),
+        "channel": field_value(source, header, feed.channel),
+        "postcode": field_value(source, header, feed.postcode),
+        "party": party_of(catalogue, source, feed.party, header),
+        **lists,
+        "records": sorted(p["record"] for items in lists.values() for p in items if p["record"].split(":", 1)[0] in movable),
+    }
+
+
+def _in_order_of(name: str) -> Any:
+    fields = _SORTED_BY[name]
+    return lambda part: ([(part.get(f) is None, part.get(f) if part.get(f) is not None else 0) for f in fields], part["record"])
+
+
+def _part_feeds(source: Source) -> list[tuple[str, OrderReference]]:
+    feeds = source.entry.feeds
+    return [(name, feed.order) for name in PARTS if (feed := getattr(feeds, name)) is not None]
+
+
+def _may_move(source: Source, reference: OrderReference) -> bool:
+    """True unless the reference is part of the row's key, and so can never point to another order."""
+    return source.is_queue or (reference.id or reference.number) not in source.table.key
+
+
+def _number_field(order_source: Source) -> str:
+    assert order_source.entry.feeds.order is not None
+    return field_path(order_source, order_source.entry.feeds.order.number)
+
+
+ORDERS = FactStation(
+    "orders",
+    ("order", "order_line", "payment", "refund", "delivery"),
+    build_orders,
+    (IndexModel([("number", 1)]), IndexModel([("records", 1)]), IndexModel([("deliveries.reference", 1)])),
+)

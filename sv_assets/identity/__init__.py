@@ -1,0 +1,1 @@
+"""Who is who: party records, the links between them, and customers whose ids are for life."""

@@ -1,0 +1,130 @@
+"""Links: two party records are one person, by which rule, on which evidence.
+
+| rule               | the two records share                                   | not if                                    |
+|--------------------|---------------------------------------------------------|-------------------------------------------|
+| given_by_source    | one names the other, or both name the same third record | never refused                             |
+| email              | a normalised e-mail address                             | first names, titles or birth dates clash  |
+| phone_and_surname  | a phone number in E.164, and the surname                | first names, titles or birth dates clash  |
+
+A key that more than `MAX_SHARED` records share is no evidence (a switchboard, a placeholder nobody listed).
+"""
+
+import datetime as dt
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from pymongo import IndexModel, ReplaceOne
+
+from sv_assets.identity import normalise
+from sv_assets.identity.party import StationReport
+from sv_assets.lease import lease
+from sv_assets.mongo import (
+    Document,
+    Store,
+    bulk_write,
+    clear_pending,
+    ensure_indexes,
+    find_many,
+    mark_pending,
+    pending_batches,
+)
+from sv_assets.progress import Progress
+
+log = logging.getLogger(__name__)
+INDEXES = [IndexModel([("ends", 1)])]
+MAX_SHARED = 60
+STRENGTH = {"given_by_source": 3, "email": 2, "phone_and_surname": 1}
+_RULE_OF_PREFIX = {"record": "given_by_source", "email": "email", "phone": "phone_and_surname"}
+
+
+def refresh_links(store: Store) -> StationReport:
+    """Bring the links up to the party records that changed: new ones are written, those without evidence removed."""
+    report = StationReport()
+    ensure_indexes(store.identity["links"], INDEXES)
+    with lease(store, "identity"):
+        progress = Progress("links", "party records")
+        for batch in pending_batches(store.identity["party_records"], "match", 500):
+            _refresh_batch(store, batch, report)
+            report.read += len(batch)
+            progress.advance(len(batch))
+    return report
+
+
+def _refresh_batch(store: Store, batch: list[Document], report: StationReport) -> None:
+    records, links = store.identity["party_records"], store.identity["links"]
+    ids = {record["_id"] for record in batch}
+    sharing = _sharing_a_key(store, batch)
+    wanted: dict[str, Document] = {}
+    for key, members in _blocks(sharing, batch):
+        for a, b in _pairs(key, members, ids):
+            _add_evidence(wanted, a, b, _RULE_OF_PREFIX[key.split(":", 1)[0]])
+    stored = {link["_id"]: link for link in find_many(links, "ends", ids)}
+    gone = stored.keys() - wanted.keys()
+    changed = [link for identifier, link in wanted.items() if stored.get(identifier) != link]
+    # Both ends go on the work list before their links change, so that a crash in between loses no cluster.
+    touched = {end for identifier in gone for end in stored[identifier]["ends"]}
+    touched.update(end for link in changed for end in link["ends"])
+    bulk_write(records, mark_pending(touched | ids, "cluster"))
+    if gone:
+        links.delete_many({"_id": {"$in": sorted(gone)}})
+    if changed:
+        result = links.bulk_write([ReplaceOne({"_id": link["_id"]}, link, upsert=True) for link in changed], ordered=False)
+        report.inserted += result.upserted_count
+        report.updated += result.modified_count
+    report.deleted += len(gone)
+    for link in changed:
+        for rule in link["rules"]:
+            report.count(rule)
+    bulk_write(records, clear_pending(batch, "match", "hash"))
+
+
+def _sharing_a_key(store: Store, batch: list[Document]) -> list[Document]:
+    """All records that share a key with one of the batch; deleted ones have no keys."""
+    keys = {key for record in batch for key in record["keys"]}
+    found = find_many(store.identity["party_records"], "keys", keys, {"keys": 1, "compared": 1})
+    return list({record["_id"]: record for record in found}.values())
+
+
+def _blocks(records: Iterable[Document], batch: list[Document]) -> Iterator[tuple[str, list[Document]]]:
+    blocks: dict[str, list[Document]] = defaultdict(list)
+    for record in records:
+        for key in record["keys"]:
+            blocks[key].append(record)
+    wanted = {key for record in batch for key in record["keys"]}
+    for key in sorted(wanted & blocks.keys()):
+        if key.startswith("record:") or len(blocks[key]) <= MAX_SHARED:
+            yield key, blocks[key]
+
+
+def _pairs(key: str, members: list[Document], touched: set[str]) -> Iterator[tuple[str, str]]:
+    """The pairs (in order of their ids) that `key` makes one person, of which at least one record is in work."""
+    members = sorted(members, key=lambda r: str(r["_id"]))
+    for n, a in enumerate(members):
+        for b in members[n + 1 :]:
+            if a["_id"] not in touched and b["_id"] not in touched:
+                continue
+            if key.startswith("record:") or clash(a["compared"], b["compared"]) is None:
+                yield a["_id"], b["_id"]
+
+
+def _add_evidence(links: dict[str, Document], a: str, b: str, rule: str) -> None:
+    """One link a pair, with every rule that makes it, strongest first."""
+    link = links.setdefault(f"{a}|{b}", {"_id": f"{a}|{b}", "ends": [a, b], "rules": []})
+    if rule not in link["rules"]:
+        link["rules"] = sorted([*link["rules"], rule], key=lambda r: -STRENGTH[r])
+
+
+def clash(a: Document, b: Document) -> str | None:
+    """Why two records (in compared form) cannot be one person: the name of what clashes; None if nothing does."""
+    if a["first"] and b["first"] and not normalise.same_first_name(a["first"], b["first"]):
+        return "first_name"
+    if a["gender"] and b["gender"] and a["gender"] != b["gender"]:
+        return "title"
+    if a["born"] and b["born"] and not normalise.same_birth_date(_date(a["born"]), _date(b["born"])):
+        return "date_of_birth"
+    return None
+
+
+def _date(text: str) -> dt.date:
+    return dt.date.fromisoformat(text)
