@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from sv_assets.catalogue.model import (
@@ -47,18 +48,18 @@ class Source:
         """As the legacy system spells it: `dbo.Customer`, `web-account-events`."""
         return self.entry.name
 
-    @property
+    @cached_property
     def slug(self) -> str:
         """As we spell it: `customer`, `web_account_events`. The schema `dbo` goes without saying."""
         bare = re.sub(r"^dbo\.", "", self.name, flags=re.IGNORECASE).removesuffix(".fifo")
         return re.sub(r"[^a-z0-9]+", "_", bare.lower()).strip("_")
 
-    @property
+    @cached_property
     def key(self) -> str:
         """`crm.customer`: the name in bookmarks and reports, and of the landing collection."""
         return f"{self.system}.{self.slug}"
 
-    @property
+    @cached_property
     def is_queue(self) -> bool:
         return isinstance(self.entry, QueueEntry)
 
@@ -78,7 +79,7 @@ class Source:
     def sqs_system(self) -> SqsQueuesModel:
         return cast(SqsQueuesModel, self.declared_in)
 
-    @property
+    @cached_property
     def stations(self) -> list[str]:
         """The stations that must work off each landed row: what landing writes to `_sv.pending`."""
         return sorted({station for feed, station in STATION_OF_FEED.items() if self.feeds_into(feed)})

@@ -9,18 +9,9 @@ from pymongo.errors import CollectionInvalid
 from sv_assets.customers.compose import Known, compose, content_hash
 from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
-from sv_assets.mongo import (
-    Document,
-    Store,
-    bulk_write,
-    clear_pending,
-    ensure_indexes,
-    find_many,
-    mark_pending,
-    pending_batches,
-    in_batches,
-)
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches
 from sv_assets.progress import Progress
+from sv_assets.worklist import clear_pending, mark_pending, work_off
 
 STATION = "customers"
 INDEXES = [
@@ -69,11 +60,14 @@ def refresh_customers(store: Store, *, full: bool = False) -> StationReport:
             for batch in in_batches(clusters.find({"state": "active"}, {"_id": 1})):
                 bulk_write(clusters, mark_pending((c["_id"] for c in batch), STATION))
         progress = Progress("customers", "customers")
-        for batch in pending_batches(clusters, STATION, BATCH_CUSTOMERS):
-            _write(store, batch, report)
+
+        def write(batch: list[Document], documents: list[Document]) -> None:
+            _write(store, batch, documents, report)
             bulk_write(clusters, clear_pending(batch, STATION, "revision"))
             report.read += len(batch)
             progress.advance(len(batch))
+
+        work_off(clusters, STATION, BATCH_CUSTOMERS, lambda batch: _composed(store, batch), write)
     return report
 
 
@@ -88,15 +82,19 @@ def prepare(store: Store) -> None:
     ensure_indexes(store.single_view[name], INDEXES)
 
 
-def _write(store: Store, clusters: list[Document], report: StationReport) -> None:
+def _composed(store: Store, clusters: list[Document]) -> list[Document]:
+    documents = [compose(known) for known in _known(store, [c for c in clusters if c["state"] == "active"])]
+    return [{**document, "_sv": {"hash": content_hash(document)}} for document in documents]
+
+
+def _write(store: Store, clusters: list[Document], documents: list[Document], report: StationReport) -> None:
     customers = store.single_view["customers"]
     stored = {d["_id"]: d["_sv"] for d in find_many(customers, "_id", [c["_id"] for c in clusters], {"_sv": 1})}
-    writes: list[ReplaceOne[Document] | DeleteOne] = []
-    for known in _known(store, [c for c in clusters if c["state"] == "active"]):
-        document = compose(known)
-        content = content_hash(document)
-        if stored.get(known.customer_id, {}).get("hash") != content:
-            writes.append(ReplaceOne({"_id": known.customer_id}, {**document, "_sv": {"hash": content}}, upsert=True))
+    writes: list[ReplaceOne[Document] | DeleteOne] = [
+        ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+        for document in documents
+        if stored.get(document["_id"]) != document["_sv"]
+    ]
     writes += [DeleteOne({"_id": c["_id"]}) for c in clusters if c["state"] != "active" and c["_id"] in stored]
     if writes:
         result = customers.bulk_write(writes, ordered=False)

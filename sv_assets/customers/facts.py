@@ -5,7 +5,7 @@ record through merges and splits. A fact whose record is not known yet is marked
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,20 +19,10 @@ from sv_assets.identity.clusters import current_ids
 from sv_assets.identity.party import StationReport
 from sv_assets.landing.documents import field_value
 from sv_assets.lease import lease
-from sv_assets.mongo import (
-    CODEC,
-    Document,
-    Store,
-    bulk_write,
-    clear_pending,
-    ensure_indexes,
-    find_many,
-    in_batches,
-    mark_pending,
-    pending_batches,
-)
+from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, in_batches
 from sv_assets.progress import Progress
 from sv_assets.sources.keys import key_text
+from sv_assets.worklist import clear_pending, mark_pending, pending_batches, work_off
 
 INDEXES = [
     IndexModel([("customer_id", 1)]),
@@ -69,18 +59,33 @@ def refresh_facts(store: Store, catalogue: Catalogue, station: FactStation, *, f
     sources = [s for s in catalogue.sources if any(s.feeds_into(feed) for feed in station.feeds)]
     with lease(store, station.name):
         for source in sources:
-            progress = Progress(f"{station.name} from {source.key}", "rows")
-            for rows in _work(store, source, station.name, full and source.feeds_into(station.feeds[0])):
-                built = station.build(store, catalogue, source, rows)
-                _write(store, station, built.facts, built.gone, report)
-                for key, used in built.used.items():
-                    waiting = (row for row in used if station.name in row["_sv"].get("pending", []))
-                    bulk_write(store.landing[key], clear_pending(waiting, station.name, "hash"))
-                report.read += len(rows)
-                progress.advance(len(rows))
+            _refresh_from(store, catalogue, station, source, report, full and source.feeds_into(station.feeds[0]))
         _follow_moved_records(store, station, report)
         _retry_unresolved(store, station, report)
     return report
+
+
+def _refresh_from(
+    store: Store, catalogue: Catalogue, station: FactStation, source: Source, report: StationReport, full: bool
+) -> None:
+    progress = Progress(f"{station.name} from {source.key}", "rows")
+
+    def write(rows: list[Document], built: Built) -> None:
+        _write(store, station, built.facts, built.gone, report)
+        for key, used in built.used.items():
+            waiting = (row for row in used if station.name in row["_sv"].get("pending", []))
+            bulk_write(store.landing[key], clear_pending(waiting, station.name, "hash"))
+        report.read += len(rows)
+        progress.advance(len(rows))
+
+    work_off(
+        store.landing[source.key],
+        station.name,
+        BATCH_ROWS,
+        lambda rows: station.build(store, catalogue, source, rows),
+        write,
+        everything=full,
+    )
 
 
 def party_of(catalogue: Catalogue, source: Source, reference: PartyReference, row: Document) -> str | None:
@@ -110,12 +115,6 @@ def facts_of_rows(name: str, make: Callable[[Catalogue, Source, Document], list[
         return Built(facts, sorted(before - {fact["_id"] for fact in facts}), {source.key: rows})
 
     return build
-
-
-def _work(store: Store, source: Source, station: str, full: bool) -> Iterator[list[Document]]:
-    if full:
-        yield from in_batches(store.landing[source.key].find({}), BATCH_ROWS)
-    yield from pending_batches(store.landing[source.key], station, BATCH_ROWS)
 
 
 def _write(store: Store, station: FactStation, built: list[Document], gone: Iterable[str], report: StationReport) -> None:

@@ -23,17 +23,9 @@ from pymongo import IndexModel, UpdateOne
 from sv_assets.identity.match import STRENGTH, clash
 from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
-from sv_assets.mongo import (
-    PENDING_INDEX,
-    Document,
-    Store,
-    bulk_write,
-    clear_pending,
-    ensure_indexes,
-    find_many,
-    pending_batches,
-)
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many
 from sv_assets.progress import Progress
+from sv_assets.worklist import PENDING_INDEX, clear_pending, pending_batches
 
 log = logging.getLogger(__name__)
 CLUSTER_INDEXES = [PENDING_INDEX, IndexModel([("anchor", 1)])]
@@ -152,14 +144,14 @@ def _refresh_batch(store: Store, batch: list[Document], report: StationReport) -
     inserted, updated = bulk_write(identity["clusters"], _cluster_updates(decided, closed, known, touched))
     report.inserted += inserted
     report.updated += updated
-    _, moved = bulk_write(identity["party_records"], _moves(decided, records))
-    report.count("records_assigned", moved)
+    moves = _moves(decided, records)
+    pending = [r for r in records.values() if "cluster" in r["_sv"].get("pending", [])]
+    stay = clear_pending((r for r in pending if r["_id"] not in moves), "cluster", "revision")
+    bulk_write(identity["party_records"], [*moves.values(), *stay])
+    report.count("records_assigned", len(moves))
     for cluster in decided:
         report.count("customers_merged", len(cluster.merged))
         report.count("customers_split", len(cluster.split_from))
-    pending = (r for r in records.values() if "cluster" in r["_sv"].get("pending", []))
-    current = {r["_id"]: r for r in find_many(identity["party_records"], "_id", [r["_id"] for r in pending], {"_sv": 1})}
-    bulk_write(identity["party_records"], clear_pending(current.values(), "cluster", "revision"))
 
 
 def _closure(store: Store, start: list[str]) -> tuple[dict[str, Document], list[Document]]:
@@ -216,6 +208,7 @@ def _assign(
             claims[part_of[heir]].append({**cluster, "anchor": heir})
     decided: list[Cluster] = []
     now = dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
+    new_ids = _new_ids(store, [part[0] for n, part in enumerate(parts) if not claims[n]])
     for n, part in enumerate(parts):
         claimants = sorted(claims[n], key=lambda c: (c["born"], c["_id"]))
         before = {identifier for record in part if (identifier := id_of(record))}
@@ -223,17 +216,21 @@ def _assign(
             first, *others = claimants
             decided.append(Cluster(first["_id"], first["anchor"], tuple(part), first["born"], tuple(c["_id"] for c in others)))
         else:
-            identifier = mint(part[0], _taken(store, part[0]))
+            identifier = new_ids[part[0]]
             decided.append(Cluster(identifier, part[0], tuple(part), now, split_from=tuple(sorted(before))))
     return decided, closed
 
 
-def _taken(store: Store, anchor: str) -> list[str]:
-    """The ids that were made from this record before, for another cluster."""
-    taken: list[str] = []
-    while store.identity["clusters"].find_one({"_id": mint(anchor, taken)}, {"_id": 1}):
-        taken.append(mint(anchor, taken))
-    return taken
+def _new_ids(store: Store, anchors: list[str]) -> dict[str, str]:
+    """A new id for each anchor; where one was made from that record before, for another cluster, the next one."""
+    taken: dict[str, set[str]] = {anchor: set() for anchor in anchors}
+    minted: dict[str, str] = {}
+    while taken:
+        candidates = {mint(anchor, ids): anchor for anchor, ids in taken.items()}
+        there = {c["_id"] for c in find_many(store.identity["clusters"], "_id", candidates, {"_id": 1})}
+        minted.update({anchor: identifier for identifier, anchor in candidates.items() if identifier not in there})
+        taken = {candidates[identifier]: taken[candidates[identifier]] | {identifier} for identifier in there}
+    return minted
 
 
 def _evidence(links: list[Document]) -> dict[str, list[Document]]:
@@ -300,9 +297,12 @@ def _cluster_updates(
     return updates
 
 
-def _moves(decided: list[Cluster], records: dict[str, Document]) -> list[UpdateOne]:
-    """New customer_ids on party records. Where there was another one before, what refers to the record must follow."""
-    updates = []
+def _moves(decided: list[Cluster], records: dict[str, Document]) -> dict[str, UpdateOne]:
+    """By record, the update that gives it another customer_id and takes it off the work list.
+
+    Where it had another one before, what refers to the record must follow.
+    """
+    updates = {}
     became = {loser: cluster.customer_id for cluster in decided for loser in cluster.merged}
     new_ids = {record: cluster.customer_id for cluster in decided for record in cluster.records}
     for identifier, record in records.items():
@@ -310,8 +310,13 @@ def _moves(decided: list[Cluster], records: dict[str, Document]) -> list[UpdateO
         after = new_ids.get(identifier) or became.get(before or "", before)
         if after == before:
             continue
-        change: Document = {"$set": {"customer_id": after}, "$inc": {"_sv.revision": 1}}
+        waiting = set(record["_sv"].get("pending", [])) - {"cluster"}
         if before is not None:
-            change["$addToSet"] = {"_sv.pending": {"$each": list(FACT_STATIONS)}}
-        updates.append(UpdateOne({"_id": identifier}, change))
+            waiting |= set(FACT_STATIONS)
+        change: Document = {"$set": {"customer_id": after}, "$inc": {"_sv.revision": 1}}
+        if waiting:
+            change["$set"]["_sv.pending"] = sorted(waiting)
+        else:
+            change["$unset"] = {"_sv.pending": ""}
+        updates[identifier] = UpdateOne({"_id": identifier}, change)
     return updates

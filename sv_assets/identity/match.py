@@ -19,17 +19,9 @@ from pymongo import IndexModel, ReplaceOne
 from sv_assets.identity import normalise
 from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
-from sv_assets.mongo import (
-    Document,
-    Store,
-    bulk_write,
-    clear_pending,
-    ensure_indexes,
-    find_many,
-    mark_pending,
-    pending_batches,
-)
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many
 from sv_assets.progress import Progress
+from sv_assets.worklist import clear_pending, mark_pending, work_off
 
 log = logging.getLogger(__name__)
 INDEXES = [IndexModel([("ends", 1)])]
@@ -42,30 +34,38 @@ def refresh_links(store: Store) -> StationReport:
     """Bring the links up to the party records that changed: new ones are written, those without evidence removed."""
     report = StationReport()
     ensure_indexes(store.identity["links"], INDEXES)
+    progress = Progress("links", "party records")
+
+    def write(batch: list[Document], wanted: dict[str, Document]) -> None:
+        _write(store, batch, wanted, report)
+        report.read += len(batch)
+        progress.advance(len(batch))
+
     with lease(store, "identity"):
-        progress = Progress("links", "party records")
-        for batch in pending_batches(store.identity["party_records"], "match", 500):
-            _refresh_batch(store, batch, report)
-            report.read += len(batch)
-            progress.advance(len(batch))
+        work_off(store.identity["party_records"], "match", 500, lambda batch: _wanted(store, batch), write)
     return report
 
 
-def _refresh_batch(store: Store, batch: list[Document], report: StationReport) -> None:
+def _wanted(store: Store, batch: list[Document]) -> dict[str, Document]:
+    """Every link that the records of the batch have, by its id."""
+    ids = {record["_id"] for record in batch}
+    links: dict[str, Document] = {}
+    for key, members in _blocks(_sharing_a_key(store, batch), batch):
+        for a, b in _pairs(key, members, ids):
+            _add_evidence(links, a, b, _RULE_OF_PREFIX[key.split(":", 1)[0]])
+    return links
+
+
+def _write(store: Store, batch: list[Document], wanted: dict[str, Document], report: StationReport) -> None:
     records, links = store.identity["party_records"], store.identity["links"]
     ids = {record["_id"] for record in batch}
-    sharing = _sharing_a_key(store, batch)
-    wanted: dict[str, Document] = {}
-    for key, members in _blocks(sharing, batch):
-        for a, b in _pairs(key, members, ids):
-            _add_evidence(wanted, a, b, _RULE_OF_PREFIX[key.split(":", 1)[0]])
     stored = {link["_id"]: link for link in find_many(links, "ends", ids)}
     gone = stored.keys() - wanted.keys()
     changed = [link for identifier, link in wanted.items() if stored.get(identifier) != link]
-    # Both ends go on the work list before their links change, so that a crash in between loses no cluster.
+    # Other ends go on the work list before their links change, so that a crash in between loses no cluster.
     touched = {end for identifier in gone for end in stored[identifier]["ends"]}
     touched.update(end for link in changed for end in link["ends"])
-    bulk_write(records, mark_pending(touched | ids, "cluster"))
+    bulk_write(records, mark_pending(touched - ids, "cluster"))
     if gone:
         links.delete_many({"_id": {"$in": sorted(gone)}})
     if changed:
@@ -76,7 +76,7 @@ def _refresh_batch(store: Store, batch: list[Document], report: StationReport) -
     for link in changed:
         for rule in link["rules"]:
             report.count(rule)
-    bulk_write(records, clear_pending(batch, "match", "hash"))
+    bulk_write(records, clear_pending(batch, "match", "hash", add="cluster"))
 
 
 def _sharing_a_key(store: Store, batch: list[Document]) -> list[Document]:

@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,19 +18,10 @@ from sv_assets.identity import normalise
 from sv_assets.identity.normalise import PersonName
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.lease import lease
-from sv_assets.mongo import (
-    CODEC,
-    PENDING_INDEX,
-    Document,
-    Store,
-    bulk_write,
-    clear_pending,
-    ensure_indexes,
-    find_many,
-    pending_batches,
-)
+from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many
 from sv_assets.progress import Progress
 from sv_assets.sources.keys import key_text
+from sv_assets.worklist import PENDING_INDEX, clear_pending, work_off
 
 log = logging.getLogger(__name__)
 STATION = "identity"
@@ -74,11 +65,15 @@ def refresh_party_records(store: Store, catalogue: Catalogue, *, full: bool = Fa
 
 def _refresh_from_people(store: Store, catalogue: Catalogue, source: Source, report: StationReport, full: bool) -> None:
     progress = Progress(f"party records of {source.key}", "rows")
-    for rows in _work(store, source, full):
-        _write(store, _party_records(store, catalogue, source, rows), report)
-        bulk_write(store.landing[source.key], clear_pending(rows, STATION, "hash"))
+    landed = store.landing[source.key]
+
+    def write(rows: list[Document], records: list[Document]) -> None:
+        _write(store, records, report)
+        bulk_write(landed, clear_pending(rows, STATION, "hash"))
         report.read += len(rows)
         progress.advance(len(rows))
+
+    work_off(landed, STATION, 1000, lambda rows: _party_records(store, catalogue, source, rows), write, everything=full)
 
 
 def _refresh_from_addresses(store: Store, catalogue: Catalogue, source: Source, report: StationReport) -> None:
@@ -86,25 +81,21 @@ def _refresh_from_addresses(store: Store, catalogue: Catalogue, source: Source, 
     feed = source.entry.feeds.address
     assert feed is not None
     owner = catalogue.referred(source, feed.party)
-    for rows in _work(store, source, False):
+    landed = store.landing[source.key]
+
+    def build(rows: list[Document]) -> list[Document]:
         keys = {value for row in rows if (value := field_value(source, row, feed.party.key)) is not None}
-        before = find_many(
-            store.identity["party_records"], "addresses.record", [source.record_id(key_text(r["_id"])) for r in rows], {"key": 1, "source": 1}
-        )
+        addresses = [source.record_id(key_text(row["_id"])) for row in rows]
+        before = find_many(store.identity["party_records"], "addresses.record", addresses, {"key": 1, "source": 1})
         keys.update(record["key"] for record in before if record["source"] == owner.key)
-        people = list(find_many(store.landing[owner.key], "_id", keys))
-        _write(store, _party_records(store, catalogue, owner, people), report)
-        bulk_write(store.landing[source.key], clear_pending(rows, STATION, "hash"))
+        return _party_records(store, catalogue, owner, list(find_many(store.landing[owner.key], "_id", keys)))
+
+    def write(rows: list[Document], records: list[Document]) -> None:
+        _write(store, records, report)
+        bulk_write(landed, clear_pending(rows, STATION, "hash"))
         report.read += len(rows)
 
-
-def _work(store: Store, source: Source, full: bool) -> Iterator[list[Document]]:
-    collection = store.landing[source.key]
-    if full:
-        cursor = collection.find({})
-        while batch := [document for _, document in zip(range(1000), cursor, strict=False)]:
-            yield batch
-    yield from pending_batches(collection, STATION)
+    work_off(landed, STATION, 1000, build, write)
 
 
 def _party_records(store: Store, catalogue: Catalogue, source: Source, rows: list[Document]) -> list[Document]:

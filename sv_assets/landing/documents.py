@@ -12,11 +12,12 @@ from pymongo import IndexModel, InsertOne, UpdateOne
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.model import Const, FieldSpec
-from sv_assets.catalogue.source import Source
+from sv_assets.catalogue.source import STATION_OF_FEED, Source
 from sv_assets.errors import DataError
-from sv_assets.mongo import CODEC, PENDING_INDEX, Document
+from sv_assets.mongo import CODEC, Document
 from sv_assets.sources.messages import path_parts
 from sv_assets.sources.records import Record, Version
+from sv_assets.worklist import PENDING_INDEX
 
 MAX_BYTES = 15 * 1024 * 1024
 """MongoDB takes documents up to 16 MiB; the rest is for bookkeeping."""
@@ -71,8 +72,14 @@ def upsert(document: Document) -> UpdateOne:
     )
 
 
-def insert(document: Document) -> InsertOne[Document]:
-    """For an empty collection, where there is nothing to be newer than."""
+def insert(source: Source, document: Document) -> InsertOne[Document]:
+    """For an empty collection, where there is nothing to be newer than, and no party record of a row that has none."""
+    feed = source.entry.feeds.party
+    if feed and feed.when_empty and field_value(source, document, feed.when_empty) is not None and not source.feeds_into("address"):
+        pending = [station for station in document["_sv"].get("pending", []) if station != STATION_OF_FEED["party"]]
+        document = {**document, "_sv": {**document["_sv"], "pending": pending}}
+        if not pending:
+            del document["_sv"]["pending"]
     return InsertOne(document)
 
 

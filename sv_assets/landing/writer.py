@@ -97,7 +97,7 @@ class LandingWriter:
         there_already: list[Document] = []
         for batch in in_batches(documents):
             try:
-                outcome.inserted += self.collection.bulk_write([insert(d) for d in batch], ordered=False).inserted_count
+                outcome.inserted += self.collection.bulk_write([insert(self._source, d) for d in batch], ordered=False).inserted_count
             except BulkWriteError as error:
                 failed = error.details["writeErrors"]
                 if error.details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):

@@ -1,0 +1,106 @@
+"""Work lists: which documents a station has still to work off, kept on the documents themselves.
+
+`_sv.pending` names the stations that have not seen the present state of a document. Who writes a document puts it on
+their lists in the same write; each station takes itself off when its own writes are safe, unless the document changed
+in between. So no crash can separate a change from the work it causes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pymongo import IndexModel, UpdateOne
+from pymongo.collection import Collection
+
+from sv_assets.mongo import Document, in_batches
+
+T = TypeVar("T")
+PENDING_INDEX = IndexModel([("_sv.pending", 1)], sparse=True)
+
+
+def mark_pending(ids: Iterable[Any], station: str) -> list[UpdateOne]:
+    """Updates that put documents on the work list of `station`. Each gets a new `_sv.revision`."""
+    change = {"$addToSet": {"_sv.pending": station}, "$inc": {"_sv.revision": 1}}
+    return [UpdateOne({"_id": identifier}, change) for identifier in ids]
+
+
+def clear_pending(
+    documents: Iterable[Document],
+    station: str,
+    token: str,
+    *,
+    add: str | None = None,
+    fields: Callable[[Document], Document] | None = None,
+) -> list[UpdateOne]:
+    """Updates that take documents off the work list of `station`, unless they changed since they were read.
+
+    `token` is the field under `_sv` that changes with every write (`hash` in landing, `revision` elsewhere): the
+    compare-and-set that no second predicate is needed for. `add` puts them on the list of the next station in the same
+    write, and `fields` sets fields beside it.
+    """
+    rest: Any = {"$setDifference": [{"$ifNull": ["$_sv.pending", []]}, [station]]}
+    if add:
+        rest = {"$setUnion": [rest, [add]]}
+    cleared = {"$cond": [{"$eq": [rest, []]}, "$$REMOVE", rest]}
+    kept = {"$ifNull": ["$_sv.pending", "$$REMOVE"]}
+    return [
+        UpdateOne(
+            {"_id": document["_id"]},
+            [
+                {
+                    "$set": {
+                        **(fields(document) if fields else {}),
+                        "_sv.pending": {
+                            "$cond": [{"$eq": [f"$_sv.{token}", document["_sv"].get(token)]}, cleared, kept]
+                        },
+                    }
+                }
+            ],
+        )
+        for document in documents
+    ]
+
+
+def pending_batches(
+    collection: Collection[Document], station: str, size: int, projection: Mapping[str, Any] | None = None
+) -> Iterator[list[Document]]:
+    """The work list of `station`, batch by batch. The caller clears each batch before it asks for the next.
+
+    Ends when a batch comes back that holds nothing new, so that a document written again and again by others cannot
+    keep a run from ending: the next run takes it up.
+    """
+    seen: set[Any] = set()
+    while batch := list(collection.find({"_sv.pending": station}, projection).limit(size)):
+        tokens = {(repr(d["_id"]), d["_sv"].get("hash"), d["_sv"].get("revision")) for d in batch}
+        if tokens <= seen:
+            return
+        seen = tokens
+        yield batch
+
+
+def work_off(
+    collection: Collection[Document],
+    station: str,
+    size: int,
+    build: Callable[[list[Document]], T],
+    write: Callable[[list[Document], T], None],
+    *,
+    everything: bool = False,
+) -> None:
+    """Go through the work list of `station` (or all documents): build the next batch while the last one is written.
+
+    All writes happen in one thread, in order. What comes onto the list meanwhile is done in a second pass, or by the
+    next run.
+    """
+    passes: list[Document] = [{}] if everything else []
+    for selection in [*passes, {"_sv.pending": station}, {"_sv.pending": station}]:
+        cursor = collection.find(selection).batch_size(size)
+        with ThreadPoolExecutor(1, thread_name_prefix=f"write-{station}") as writer:
+            last: Future[None] | None = None
+            for batch in in_batches(cursor, size):
+                built = build(batch)
+                if last:
+                    last.result()
+                last = writer.submit(write, batch, built)
+            if last:
+                last.result()
