@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from pymongo.collection import Collection
+
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.bookmarks import Bookmark, shown
 from sv_assets.landing.documents import Origin, tombstone
 from sv_assets.landing.reconcile import MissingKeys
 from sv_assets.landing.writer import LandingWriter, Outcome
-from sv_assets.mongo import Store, bulk_write, explained_mongo_errors, in_batches
+from sv_assets.mongo import Document, Store, bulk_write, explained_mongo_errors, in_batches
 from sv_assets.progress import Progress
 from sv_assets.sources.capture import CaptureReader, ModifiedAtReader, open_reader
 from sv_assets.sources.database import LegacyDatabase, TableShape, count_rows, describe, open_database
@@ -148,7 +150,7 @@ def _land_deletes(
     source = shape.source
     if source.table.deletes == "ignore":
         return
-    live = live_count(writer)
+    live = live_count(writer.collection)
     in_source = count_rows(database, shape)
     if live + writer.quarantine.count() <= in_source:
         return
@@ -166,6 +168,6 @@ def _land_deletes(
             report.outcome.deleted += deleted
 
 
-def live_count(writer: LandingWriter) -> int:
+def live_count(collection: Collection[Document]) -> int:
     """How many landed rows are not tombstones."""
-    return writer.collection.count_documents({}) - writer.collection.count_documents({"_sv.deleted": True})
+    return collection.count_documents({}) - collection.count_documents({"_sv.deleted": True})

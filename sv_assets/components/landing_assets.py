@@ -1,0 +1,192 @@
+"""The assets of one source: the legacy table or queue (external), and its landing."""
+
+import datetime as dt
+from typing import Any
+
+import dagster as dg
+
+from sv_assets.catalogue.load import load_catalogue
+from sv_assets.catalogue.source import Source
+from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
+from sv_assets.landing.land import LandingReport, land_queue, land_table
+from sv_assets.resources import MongoResource
+from sv_assets.sources.records import Window
+
+MOST_PARTITIONS_REPORTED = 1100
+
+
+class TableRunConfig(dg.Config):
+    """How a table is landed.
+
+    `full`: read everything again, not only from the bookmark. `allow_deletes`: believe the source although more rows
+    are gone than its `max_delete_share`.
+    """
+
+    full: bool = False
+    allow_deletes: bool = False
+
+
+class QueueRunConfig(dg.Config):
+    """How a queue is landed. `stop_after_seconds`: end the run then, even if messages are left."""
+
+    stop_after_seconds: float = 600.0
+
+
+def legacy_key(source: Source) -> dg.AssetKey:
+    """The external asset that stands for the source itself."""
+    return dg.AssetKey(["legacy", source.system, source.slug])
+
+
+def landing_key(source: Source) -> dg.AssetKey:
+    """The asset of its landing collection."""
+    return dg.AssetKey(["landing", source.system, source.slug])
+
+
+def legacy_asset(source: Source) -> dg.AssetSpec:
+    """Lineage starts in the legacy system: an external asset that landing observes."""
+    return dg.AssetSpec(
+        legacy_key(source),
+        description=source.entry.description or f"{source.name} in {source.system}.",
+        group_name=f"legacy_{source.system}",
+        kinds={"aws", "sqs"} if source.is_queue else {"sqlserver"},
+        owners=source.declared_in.owners,
+        metadata={"declared name": source.name, "personal data": ", ".join(sorted(source.entry.pii)) or "none declared"},
+    )
+
+
+def landing_asset(source: Source) -> dg.AssetsDefinition:
+    """The landing of a table or a queue."""
+    return _queue_asset(source) if source.is_queue else _table_asset(source)
+
+
+def daily_partitions(source: Source) -> dg.DailyPartitionsDefinition | None:
+    """Days up to and including today, in the system's own time zone."""
+    if source.is_queue or source.table.partitions is None:
+        return None
+    return dg.DailyPartitionsDefinition(
+        start_date=source.table.partitions.start.isoformat(), timezone=source.sql_system.time_zone, end_offset=1
+    )
+
+
+def _common(source: Source) -> dict[str, Any]:
+    return {
+        "key": landing_key(source),
+        "deps": [legacy_key(source)],
+        "group_name": f"landing_{source.system}",
+        "owners": source.declared_in.owners,
+        "pool": f"legacy_{source.system}",
+        "retry_policy": RETRIES,
+    }
+
+
+def _table_asset(source: Source) -> dg.AssetsDefinition:
+    capture = source.table.capture
+    column = getattr(capture, "column", None)
+
+    @dg.asset(
+        **_common(source),
+        description=f"{source.entry.description or source.name} Captured by {capture.mode}{f' ({column})' if column else ''}.",
+        kinds={"sqlserver", "mongodb"},
+        partitions_def=daily_partitions(source),
+        backfill_policy=dg.BackfillPolicy.single_run() if source.table.partitions else None,
+        metadata={"dagster/table_name": f"landing.{source.key}", "capture": capture.mode, "key": ", ".join(source.table.key)},
+    )
+    def landing(context: dg.AssetExecutionContext, config: TableRunConfig, mongo: MongoResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        window = _window(context)
+        with explained_failures(), mongo.store() as store:
+            report = land_table(
+                store,
+                load_catalogue(),
+                source,
+                context.run_id,
+                full=config.full,
+                window=window,
+                allow_deletes=config.allow_deletes,
+            )
+            row_count = store.landing[source.key].estimated_document_count()
+        _observe(context, source, report)
+        if window is None:
+            _report_partitions(context, source, report)
+        return dg.MaterializeResult(metadata=_metadata(source, report, row_count))
+
+    return landing
+
+
+def _queue_asset(source: Source) -> dg.AssetsDefinition:
+    @dg.asset(
+        **_common(source),
+        description=f"{source.entry.description or source.name} Newest version per {source.queue.key}.",
+        kinds={"sqs", "mongodb"},
+        metadata={"dagster/table_name": f"landing.{source.key}", "key": source.queue.key, "version": source.queue.version},
+    )
+    def landing(context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with explained_failures(), mongo.store() as store:
+            report = land_queue(store, load_catalogue(), source, context.run_id, stop_after=config.stop_after_seconds)
+            row_count = store.landing[source.key].estimated_document_count()
+        _observe(context, source, report)
+        return dg.MaterializeResult(metadata=_metadata(source, report, row_count))
+
+    return landing
+
+
+def _window(context: dg.AssetExecutionContext) -> Window | None:
+    """The days asked for; None for an unpartitioned run, which goes on from the bookmark."""
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return None
+    span = context.partition_time_window
+    return Window(span.start.date(), span.end.date())
+
+
+def _metadata(source: Source, report: LandingReport, row_count: int) -> dict[str, Any]:
+    outcome = report.outcome
+    metadata: dict[str, Any] = {
+        "dagster/row_count": row_count,
+        "dagster/uri": f"mongodb://landing/{source.key}",
+        "read": outcome.read,
+        "inserted": outcome.inserted,
+        "updated": outcome.updated,
+        "unchanged": outcome.unchanged,
+        "stale": outcome.stale,
+        "deleted": outcome.deleted,
+        "quarantined": outcome.quarantined,
+        WRITTEN: outcome.landed,
+        "bookmark_before": report.bookmark_before,
+        "bookmark_after": report.bookmark_after,
+        "seconds": round(report.seconds, 3),
+    }
+    if report.columns:
+        columns = [dg.TableColumn(name, kind, tags=_tags(source, name)) for name, kind in report.columns]
+        metadata["dagster/column_schema"] = dg.TableSchema(columns=columns)
+    if report.deletes_refused:
+        metadata["deletes_refused"] = report.deletes_refused
+    if report.rows_without_value:
+        metadata["rows_without_capture_value"] = report.rows_without_value
+    return metadata
+
+
+def _tags(source: Source, column: str) -> dict[str, str]:
+    sensitivity = source.entry.pii.get(column)
+    return {"pii": sensitivity} if sensitivity else {}
+
+
+def _observe(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
+    """What this run saw of the source itself, on the source's own page."""
+    metadata = {"rows_read": report.outcome.read, "read_by_run": context.run_id, "position": report.bookmark_after}
+    context.log_event(dg.AssetObservation(legacy_key(source), metadata=metadata))
+
+
+def _report_partitions(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
+    """An unpartitioned run says which days it landed rows of, so that the UI shows them as there."""
+    partitions = daily_partitions(source)
+    if partitions is None:
+        return
+    known = set(partitions.get_partition_keys(current_time=dt.datetime.now(dt.timezone.utc)))
+    days = sorted(known & report.outcome.by_partition.keys())[-MOST_PARTITIONS_REPORTED:]
+    for day in days:
+        context.log_event(
+            dg.AssetMaterialization(
+                landing_key(source),
+                partition=day,
+                metadata={"dagster/partition_row_count": report.outcome.by_partition[day]},
+            )
+        )

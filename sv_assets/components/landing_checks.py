@@ -1,0 +1,132 @@
+"""The checks of one source, each explained in one sentence with figures."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from sv_assets.catalogue.source import Source
+from sv_assets.components.landing_assets import landing_key
+from sv_assets.components.station import RETRIES, explained_failures
+from sv_assets.errors import ConfigurationError
+from sv_assets.landing.land import live_count
+from sv_assets.landing.quarantine import Quarantine
+from sv_assets.mongo import Store
+from sv_assets.resources import MongoResource
+from sv_assets.sources.database import count_rows, describe, open_database
+from sv_assets.sources.queue import Queue
+
+
+def landing_checks(source: Source) -> dg.AssetChecksDefinition:
+    """All checks of one source, in one step."""
+    key = landing_key(source)
+    counted = (
+        dg.AssetCheckSpec("queue_drained", asset=key, description="No message waits in the queue after a run.")
+        if source.is_queue
+        else dg.AssetCheckSpec("row_count_matches_source", asset=key, description="As many live rows have landed as the source has.")
+    )
+
+    @dg.multi_asset_check(
+        name=f"check_{source.system}_{source.slug}",
+        specs=[
+            dg.AssetCheckSpec(
+                "keys_unique_and_present", asset=key, blocking=True, description="Every row has a key, and no two the same."
+            ),
+            counted,
+            dg.AssetCheckSpec("quarantine_empty", asset=key, description="No row or message of this source waits in quarantine."),
+        ],
+        pool=f"legacy_{source.system}",
+        retry_policy=RETRIES,
+        can_subset=False,
+    )
+    def checks(context: dg.AssetCheckExecutionContext, mongo: MongoResource) -> Iterator[dg.AssetCheckResult]:
+        with explained_failures(), mongo.store() as store:
+            yield from (_queue_checks if source.is_queue else _table_checks)(store, source)
+            yield _quarantine_empty(store, source)
+
+    return checks
+
+
+def _table_checks(store: Store, source: Source) -> Iterator[dg.AssetCheckResult]:
+    key = landing_key(source)
+    database = open_database(source.sql_system)
+    try:
+        shape = None
+        problem = ""
+        try:
+            shape = describe(database, source)
+        except ConfigurationError as error:
+            problem = str(error)
+        live = live_count(store.landing[source.key])
+        yield dg.AssetCheckResult(
+            check_name="keys_unique_and_present",
+            asset_key=key,
+            passed=shape is not None,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=problem or f"All {live:,} landed rows have a key of their own ({', '.join(source.table.key)}).",
+            metadata={"live_rows": live},
+        )
+        if shape is None:
+            in_source, description = -1, "The source could not be counted: " + problem
+        else:
+            in_source = count_rows(database, shape)
+            description = ""
+        waiting = Quarantine(store, source.key).count()
+        yield dg.AssetCheckResult(
+            check_name="row_count_matches_source",
+            asset_key=key,
+            passed=live <= in_source <= live + waiting,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=description or _compared(source, in_source, live, waiting),
+            metadata={"source_rows": in_source, "live_rows": live, "quarantined": waiting},
+        )
+    finally:
+        database.close()
+
+
+def _compared(source: Source, in_source: int, live: int, waiting: int) -> str:
+    figures = f"The source has {in_source:,} rows; {live:,} are live in landing and {waiting:,} in quarantine"
+    if live > in_source:
+        share = f"{source.table.max_delete_share:.0%}"
+        return (
+            f"{figures}: {live - in_source:,} rows are gone from the source and were not deleted. If more than {share} are "
+            "gone, run the asset again with `allow_deletes: true`."
+        )
+    if in_source > live + waiting:
+        return f"{figures}: {in_source - live - waiting:,} are missing. Run the asset; if they stay missing, run it with `full: true`."
+    return f"{figures}: all are accounted for."
+
+
+def _queue_checks(store: Store, source: Source) -> Iterator[dg.AssetCheckResult]:
+    key = landing_key(source)
+    empty = store.landing[source.key].count_documents({"_id": {"$in": ["", None]}})
+    yield dg.AssetCheckResult(
+        check_name="keys_unique_and_present",
+        asset_key=key,
+        passed=empty == 0,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{empty:,} landed messages have no key ({source.queue.key}).",
+        metadata={"without_key": empty},
+    )
+    depth = Queue(source).depth()
+    yield dg.AssetCheckResult(
+        check_name="queue_drained",
+        asset_key=key,
+        passed=depth.visible == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{depth.visible:,} messages wait and {depth.in_flight:,} are in work.",
+        metadata={"waiting": depth.visible, "in_flight": depth.in_flight},
+    )
+
+
+def _quarantine_empty(store: Store, source: Source) -> dg.AssetCheckResult:
+    quarantine = Quarantine(store, source.key)
+    count = quarantine.count()
+    reasons = quarantine.reasons() if count else []
+    return dg.AssetCheckResult(
+        check_name="quarantine_empty",
+        asset_key=landing_key(source),
+        passed=count == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{count:,} rows or messages wait in quarantine{': ' + '; '.join(reasons) if reasons else ''}.",
+        metadata={"quarantined": count},
+    )

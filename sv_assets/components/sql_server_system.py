@@ -1,0 +1,33 @@
+"""`type: sv_assets.components.SqlServerSystem`: a SQL Server instance and the tables we read from it."""
+
+from typing import Any, cast
+
+import dagster as dg
+from pydantic import BaseModel
+
+from sv_assets.catalogue.load import sources_of
+from sv_assets.catalogue.model import SqlServerSystemModel
+from sv_assets.components.landing_assets import landing_asset, legacy_asset
+from sv_assets.components.landing_checks import landing_checks
+
+
+class SqlServerSystem(dg.Component):
+    """One legacy SQL Server instance. Each table becomes an external asset, its landing, and the landing's checks."""
+
+    def __init__(self, declared: SqlServerSystemModel) -> None:
+        self.declared = declared
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        return SqlServerSystemModel
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "SqlServerSystem":
+        return cls(cast(SqlServerSystemModel, attributes))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        sources = sources_of(self.declared)
+        return dg.Definitions(
+            assets=[*(legacy_asset(s) for s in sources), *(landing_asset(s) for s in sources)],
+            asset_checks=[landing_checks(s) for s in sources],
+        )

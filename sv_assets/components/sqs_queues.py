@@ -1,0 +1,35 @@
+"""`type: sv_assets.components.SqsQueues`: the SQS queues of one system."""
+
+from typing import Any, cast
+
+import dagster as dg
+from pydantic import BaseModel
+
+from sv_assets.catalogue.load import sources_of
+from sv_assets.catalogue.model import SqsQueuesModel
+from sv_assets.components.landing_assets import landing_asset, legacy_asset
+from sv_assets.components.landing_checks import landing_checks
+from sv_assets.components.queue_sensor import queue_sensor
+
+
+class SqsQueues(dg.Component):
+    """SQS queues. Each becomes an external asset, its landing with checks, and a sensor that watches its depth."""
+
+    def __init__(self, declared: SqsQueuesModel) -> None:
+        self.declared = declared
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        return SqsQueuesModel
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "SqsQueues":
+        return cls(cast(SqsQueuesModel, attributes))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        sources = sources_of(self.declared)
+        return dg.Definitions(
+            assets=[*(legacy_asset(s) for s in sources), *(landing_asset(s) for s in sources)],
+            asset_checks=[landing_checks(s) for s in sources],
+            sensors=[queue_sensor(s) for s in sources],
+        )

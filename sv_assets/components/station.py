@@ -1,0 +1,52 @@
+"""What every asset of ours shares: its errors, its retries, and what it shows of a run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from sv_assets.errors import SvError, TransientError
+from sv_assets.identity.party import StationReport
+from sv_assets.mongo import Store, explained_mongo_errors
+
+RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+ERROR_CLASS = "error_class"
+WRITTEN = "documents_written"
+
+
+class StationConfig(dg.Config):
+    """How a station runs. `full`: work through everything again, not only what changed."""
+
+    full: bool = False
+
+
+@contextmanager
+def explained_failures() -> Iterator[None]:
+    """Our errors become Dagster failures of one sentence; only passing faults are worth a retry."""
+    try:
+        with explained_mongo_errors():
+            yield
+    except SvError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={ERROR_CLASS: type(error).__name__},
+            allow_retries=isinstance(error, TransientError),
+        ) from error
+
+
+def station_metadata(store: Store, database: str, collection: str, report: StationReport, seconds: float) -> dict[str, Any]:
+    """What a station's materialisation shows."""
+    target = getattr(store, database)[collection]
+    return {
+        "dagster/row_count": target.estimated_document_count(),
+        "dagster/uri": f"mongodb://{target.database.name}/{collection}",
+        "dagster/table_name": f"{database}.{collection}",
+        "documents_read": report.read,
+        "inserted": report.inserted,
+        "updated": report.updated,
+        "deleted": report.deleted,
+        WRITTEN: report.written,
+        "seconds": round(seconds, 3),
+        **report.details,
+    }

@@ -1,0 +1,57 @@
+"""Identity: party records, the links between them, and the customers they make."""
+
+import time
+
+import dagster as dg
+
+from sv_assets.catalogue import load_catalogue
+from sv_assets.components.landing_assets import landing_key
+from sv_assets.components.station import RETRIES, StationConfig, explained_failures, station_metadata
+from sv_assets.identity.clusters import refresh_clusters
+from sv_assets.identity.match import refresh_links
+from sv_assets.identity.party import refresh_party_records
+from sv_assets.resources import MongoResource
+
+_COMMON = {"group_name": "identity", "owners": ["team:customer-view"], "kinds": {"python", "mongodb"}, "retry_policy": RETRIES}
+_PEOPLE = [landing_key(source) for feed in ("party", "address") for source in load_catalogue().feeding(feed)]
+
+
+@dg.asset(
+    key=["identity", "party_records"],
+    deps=sorted(set(_PEOPLE)),
+    description="One record for each source row that describes a person, its contact data normalised for comparison.",
+    **_COMMON,
+)
+def party_records(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:
+    started = time.monotonic()
+    with explained_failures(), mongo.store() as store:
+        report = refresh_party_records(store, load_catalogue(), full=config.full)
+        return dg.MaterializeResult(
+            metadata=station_metadata(store, "identity", "party_records", report, time.monotonic() - started)
+        )
+
+
+@dg.asset(
+    key=["identity", "links"],
+    deps=[["identity", "party_records"]],
+    description="Pairs of party records that are one person, with the rules that say so.",
+    **_COMMON,
+)
+def links(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:
+    started = time.monotonic()
+    with explained_failures(), mongo.store() as store:
+        report = refresh_links(store)
+        return dg.MaterializeResult(metadata=station_metadata(store, "identity", "links", report, time.monotonic() - started))
+
+
+@dg.asset(
+    key=["identity", "clusters"],
+    deps=[["identity", "links"]],
+    description="Which party records are one customer, under a customer_id that is kept for life.",
+    **_COMMON,
+)
+def clusters(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:
+    started = time.monotonic()
+    with explained_failures(), mongo.store() as store:
+        report = refresh_clusters(store)
+        return dg.MaterializeResult(metadata=station_metadata(store, "identity", "clusters", report, time.monotonic() - started))
