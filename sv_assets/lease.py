@@ -40,7 +40,9 @@ def lease(store: Store, name: str, *, wait_seconds: float = WAIT_SECONDS) -> Ite
     waiting = False
     while not _take(store, name, mine):
         if time.monotonic() > deadline:
-            raise TransientError(f"Another run has been working on {name} for {wait_seconds:.0f} s. Wait for it, or stop it, and run again.")
+            raise TransientError(
+                f"Another run has been working on {name} for {wait_seconds:.0f} s. Wait for it, or stop it, and run again."
+            )
         if not waiting:
             log.info("another run works on %s; waiting for it", name)
             waiting = True
@@ -80,7 +82,7 @@ def _take(store: Store, name: str, mine: Document) -> bool:
     same = {"$eq": ["$token", held["token"]]}
     collection.update_one({"_id": name}, [{"$replaceWith": {"$cond": [same, {"$literal": wanted}, "$$ROOT"]}}])
     now = collection.find_one({"_id": name})
-    return now is not None and now["token"] == mine["token"]
+    return now is not None and bool(now["token"] == mine["token"])
 
 
 def _if_held_by(mine: Document, change: Document) -> Document:

@@ -20,12 +20,14 @@ from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
-    ConfigurationError as MongoConfigurationError,
     ExecutionTimeout,
     InvalidURI,
     OperationFailure,
     ServerSelectionTimeoutError,
     WTimeoutError,
+)
+from pymongo.errors import (
+    ConfigurationError as MongoConfigurationError,
 )
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -157,8 +159,8 @@ def bulk_write(collection: Collection[Document], updates: Sequence[UpdateOne]) -
     for batch in in_batches(updates):
         for attempt in range(3):
             try:
-                result = collection.bulk_write(batch, ordered=False).bulk_api_result
-                failed = []
+                result: Mapping[str, Any] = collection.bulk_write(batch, ordered=False).bulk_api_result
+                failed: list[Document] = []
             except BulkWriteError as error:
                 result = error.details
                 failed = result["writeErrors"]

@@ -1,7 +1,7 @@
 """Connections as Dagster resources. Legacy systems name theirs in the catalogue; MongoDB is ours."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 import dagster as dg
 

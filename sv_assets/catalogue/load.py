@@ -75,7 +75,9 @@ def load_catalogue(directory: Path | None = None) -> Catalogue:
         for system in read_systems(path):
             sources.extend(sources_of(system))
     if not sources:
-        raise ConfigurationError(f"{directory}: no defs.yaml declares a source. Add one folder a system with a defs.yaml.")
+        raise ConfigurationError(
+            f"{directory}: no defs.yaml declares a source. Add one folder a system with a defs.yaml."
+        )
     catalogue = Catalogue(tuple(sorted(sources, key=lambda s: s.key)))
     check_catalogue(catalogue)
     return catalogue
@@ -91,7 +93,9 @@ def read_systems(path: Path) -> Iterator[System]:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigurationError(f"{path}{line}: this is not YAML ({problem}). Mend the indentation or quotes there.") from None
+        raise ConfigurationError(
+            f"{path}{line}: this is not YAML ({problem}). Mend the indentation or quotes there."
+        ) from None
     for document, node in zip(documents, nodes, strict=True):
         kind = document.get("type") if isinstance(document, dict) else None
         if kind not in MODELS:
@@ -224,4 +228,13 @@ def _nearest(word: str, allowed: list[str]) -> str:
     return f"{hint}Allowed: {', '.join(sorted(allowed))}"
 
 
-__all__ = ["Catalogue", "QueueEntry", "Source", "TableEntry", "check_catalogue", "load_catalogue", "read_systems", "sources_of"]
+__all__ = [
+    "Catalogue",
+    "QueueEntry",
+    "Source",
+    "TableEntry",
+    "check_catalogue",
+    "load_catalogue",
+    "read_systems",
+    "sources_of",
+]

@@ -277,7 +277,9 @@ class TableEntry(Entry):
     @model_validator(mode="after")
     def _partition_column(self) -> Self:
         if self.partitions and not self.partitions.column and not isinstance(self.capture, ModifiedAtCapture):
-            raise ValueError(f"{self.name}: partitions need a `column`, because its capture mode has no date-time column")
+            raise ValueError(
+                f"{self.name}: partitions need a `column`, because its capture mode has no date-time column"
+            )
         return self
 
     @property

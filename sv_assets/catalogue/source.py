@@ -142,8 +142,4 @@ def _is_word(entry: Entry, field: str) -> bool:
 
 def address_fields(entry: AddressFields) -> dict[str, str | Const]:
     """The declared parts of an address, without the reference to its person."""
-    return {
-        name: value
-        for name in AddressFields.model_fields
-        if (value := getattr(entry, name)) is not None
-    }
+    return {name: value for name in AddressFields.model_fields if (value := getattr(entry, name)) is not None}

@@ -50,7 +50,10 @@ def legacy_asset(source: Source) -> dg.AssetSpec:
         group_name=f"legacy_{source.system}",
         kinds={"aws", "sqs"} if source.is_queue else {"sqlserver"},
         owners=source.declared_in.owners,
-        metadata={"declared name": source.name, "personal data": ", ".join(sorted(source.entry.pii)) or "none declared"},
+        metadata={
+            "declared name": source.name,
+            "personal data": ", ".join(sorted(source.entry.pii)) or "none declared",
+        },
     )
 
 
@@ -89,9 +92,15 @@ def _table_asset(source: Source) -> dg.AssetsDefinition:
         kinds={"sqlserver", "mongodb"},
         partitions_def=daily_partitions(source),
         backfill_policy=dg.BackfillPolicy.single_run() if source.table.partitions else None,
-        metadata={"dagster/table_name": f"landing.{source.key}", "capture": capture.mode, "key": ", ".join(source.table.key)},
+        metadata={
+            "dagster/table_name": f"landing.{source.key}",
+            "capture": capture.mode,
+            "key": ", ".join(source.table.key),
+        },
     )
-    def landing(context: dg.AssetExecutionContext, config: TableRunConfig, mongo: MongoResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def landing(
+        context: dg.AssetExecutionContext, config: TableRunConfig, mongo: MongoResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         window = _window(context)
         with explained_failures(), mongo.store() as store:
             report = land_table(
@@ -117,9 +126,15 @@ def _queue_asset(source: Source) -> dg.AssetsDefinition:
         **_common(source),
         description=f"{source.entry.description or source.name} Newest version per {source.queue.key}.",
         kinds={"sqs", "mongodb"},
-        metadata={"dagster/table_name": f"landing.{source.key}", "key": source.queue.key, "version": source.queue.version},
+        metadata={
+            "dagster/table_name": f"landing.{source.key}",
+            "key": source.queue.key,
+            "version": source.queue.version,
+        },
     )
-    def landing(context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def landing(
+        context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with explained_failures(), mongo.store() as store:
             report = land_queue(store, load_catalogue(), source, context.run_id, stop_after=config.stop_after_seconds)
             row_count = store.landing[source.key].estimated_document_count()

@@ -22,17 +22,24 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
     counted = (
         dg.AssetCheckSpec("queue_drained", asset=key, description="No message waits in the queue after a run.")
         if source.is_queue
-        else dg.AssetCheckSpec("row_count_matches_source", asset=key, description="As many live rows have landed as the source has.")
+        else dg.AssetCheckSpec(
+            "row_count_matches_source", asset=key, description="As many live rows have landed as the source has."
+        )
     )
 
     @dg.multi_asset_check(
         name=f"check_{source.system}_{source.slug}",
         specs=[
             dg.AssetCheckSpec(
-                "keys_unique_and_present", asset=key, blocking=True, description="Every row has a key, and no two the same."
+                "keys_unique_and_present",
+                asset=key,
+                blocking=True,
+                description="Every row has a key, and no two the same.",
             ),
             counted,
-            dg.AssetCheckSpec("quarantine_empty", asset=key, description="No row or message of this source waits in quarantine."),
+            dg.AssetCheckSpec(
+                "quarantine_empty", asset=key, description="No row or message of this source waits in quarantine."
+            ),
         ],
         pool=f"legacy_{source.system}",
         retry_policy=RETRIES,

@@ -35,7 +35,9 @@ def explained_failures() -> Iterator[None]:
         ) from error
 
 
-def station_metadata(store: Store, database: str, collection: str, report: StationReport, seconds: float) -> dict[str, Any]:
+def station_metadata(
+    store: Store, database: str, collection: str, report: StationReport, seconds: float
+) -> dict[str, Any]:
     """What a station's materialisation shows."""
     target = getattr(store, database)[collection]
     return {

@@ -91,7 +91,10 @@ def _name(records: list[Document]) -> Document | None:
     best = next(iter([*full, *named]), None)
     if best is None:
         return None
-    return {"value": {part: _tidy(value) for part, value in best["name"].items()}, **_provenance(best, "most_recent_full")}
+    return {
+        "value": {part: _tidy(value) for part, value in best["name"].items()},
+        **_provenance(best, "most_recent_full"),
+    }
 
 
 def _tidy(value: Any) -> Any:
@@ -118,7 +121,9 @@ def _contact_points(records: list[Document], field: str, normalised: Any) -> lis
     for record in records:
         for raw in record[field]:
             value = normalised(raw)
-            point = points.setdefault(value or _tidy(raw), {"value": value or _tidy(raw), "usable": value is not None, "sources": []})
+            point = points.setdefault(
+                value or _tidy(raw), {"value": value or _tidy(raw), "usable": value is not None, "sources": []}
+            )
             if _provenance(record) not in point["sources"]:
                 point["sources"].append(_provenance(record))
     return sorted(points.values(), key=lambda p: not p["usable"])
@@ -129,16 +134,32 @@ def _addresses(records: list[Document]) -> list[Document]:
     places: dict[tuple[str | None, str | None], Document] = {}
     for record in records:
         for address in record["addresses"]:
-            key = (normalise.word(str(address.get("line_1") or "")), normalise.postcode(str(address.get("postcode") or "")))
+            key = (
+                normalise.word(str(address.get("line_1") or "")),
+                normalise.postcode(str(address.get("postcode") or "")),
+            )
             shown = {
                 name: _tidy(address.get(name))
-                for name in ("kind", "line_1", "line_2", "town", "county", "postcode", "country", "valid_from", "valid_to")
+                for name in (
+                    "kind",
+                    "line_1",
+                    "line_2",
+                    "town",
+                    "county",
+                    "postcode",
+                    "country",
+                    "valid_from",
+                    "valid_to",
+                )
             }
             place = places.setdefault(key, {**shown, "sources": []})
             if place["valid_to"] is not None and address.get("valid_to") is None:
                 place.update(shown)
             place["sources"].append(_provenance(address))
-    return sorted(places.values(), key=lambda p: (p["valid_to"] is not None, -_moment(p["valid_from"]).timestamp() if p["valid_from"] else 0))
+    return sorted(
+        places.values(),
+        key=lambda p: (p["valid_to"] is not None, -_moment(p["valid_from"]).timestamp() if p["valid_from"] else 0),
+    )
 
 
 def _consents(consents: list[Document]) -> list[Document]:
@@ -211,7 +232,10 @@ def _decimal(value: Any) -> Decimal:
 def _interactions(interactions: list[Document]) -> Document:
     newest = sorted(interactions, key=lambda i: (-(_moment(i["at"]) - _NEVER).total_seconds(), str(i["_id"])))
     latest = [
-        {**{name: item[name] for name in ("kind", "at", "closed_at", "reason", "status", "order_number")}, **_provenance(item)}
+        {
+            **{name: item[name] for name in ("kind", "at", "closed_at", "reason", "status", "order_number")},
+            **_provenance(item),
+        }
         for item in newest[:LATEST]
     ]
     return {"count": len(interactions), "open": sum(i["status"] == "open" for i in interactions), "latest": latest}

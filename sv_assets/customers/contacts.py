@@ -4,7 +4,7 @@ from pymongo import IndexModel
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.customers.facts import FactStation, origin, party_of, facts_of_rows
+from sv_assets.customers.facts import FactStation, facts_of_rows, origin, party_of
 from sv_assets.landing.documents import field_value
 from sv_assets.mongo import Document
 from sv_assets.sources.keys import key_text
@@ -53,5 +53,7 @@ def consents_of(catalogue: Catalogue, source: Source, row: Document) -> list[Doc
 
 
 RECORD_INDEX = IndexModel([("record", 1)])
-INTERACTIONS = FactStation("interactions", ("interaction",), facts_of_rows("interactions", interaction_of), (RECORD_INDEX,))
+INTERACTIONS = FactStation(
+    "interactions", ("interaction",), facts_of_rows("interactions", interaction_of), (RECORD_INDEX,)
+)
 CONSENTS = FactStation("consents", ("consent",), facts_of_rows("consents", consents_of), (RECORD_INDEX,))

@@ -23,7 +23,18 @@ INDEXES = [
 VALIDATOR: Document = {
     "$jsonSchema": {
         "bsonType": "object",
-        "required": ["_id", "schema_version", "emails", "phones", "addresses", "accounts", "consents", "orders", "interactions", "lookup"],
+        "required": [
+            "_id",
+            "schema_version",
+            "emails",
+            "phones",
+            "addresses",
+            "accounts",
+            "consents",
+            "orders",
+            "interactions",
+            "lookup",
+        ],
         "properties": {
             "_id": {"bsonType": "string"},
             "schema_version": {"bsonType": ["int", "long"]},
@@ -41,13 +52,7 @@ VALIDATOR: Document = {
     }
 }
 BATCH_CUSTOMERS = 200
-_ORDER_FIELDS = {
-    name: 1
-    for name in (
-        "customer_id", "number", "placed_at", "status", "total", "currency", "channel", "deliveries", "refunds",
-        "system", "table", "key", "version",
-    )
-}  # fmt: skip
+_ORDER_FIELDS = dict.fromkeys(("customer_id", "number", "placed_at", "status", "total", "currency", "channel", "deliveries", "refunds", "system", "table", "key", "version"), 1)  # fmt: skip
 
 
 def refresh_customers(store: Store, *, full: bool = False) -> StationReport:
@@ -105,7 +110,10 @@ def _write(store: Store, clusters: list[Document], documents: list[Document], re
 
 def _known(store: Store, clusters: list[Document]) -> Iterable[Known]:
     ids = [c["_id"] for c in clusters]
-    records = {r["_id"]: r for r in find_many(store.identity["party_records"], "_id", [r for c in clusters for r in c["records"]])}
+    records = {
+        r["_id"]: r
+        for r in find_many(store.identity["party_records"], "_id", [r for c in clusters for r in c["records"]])
+    }
     orders = _by_customer(find_many(store.single_view["orders"], "customer_id", ids, _ORDER_FIELDS))
     interactions = _by_customer(find_many(store.single_view["interactions"], "customer_id", ids))
     consents = _by_customer(find_many(store.single_view["consents"], "customer_id", ids))

@@ -102,7 +102,13 @@ def party_of(catalogue: Catalogue, source: Source, reference: PartyReference, ro
 def origin(source: Source, row: Document) -> Document:
     """Where a fact comes from: the part of its provenance that is the same for all its values."""
     record = source.record_id(key_text(row["_id"]))
-    return {"record": record, "system": source.system, "table": source.name, "key": row["_id"], "version": row["_sv"]["version"]}
+    return {
+        "record": record,
+        "system": source.system,
+        "table": source.name,
+        "key": row["_id"],
+        "version": row["_sv"]["version"],
+    }
 
 
 def facts_of_rows(name: str, make: Callable[[Catalogue, Source, Document], list[Document]]) -> Any:
@@ -117,12 +123,17 @@ def facts_of_rows(name: str, make: Callable[[Catalogue, Source, Document], list[
     return build
 
 
-def _write(store: Store, station: FactStation, built: list[Document], gone: Iterable[str], report: StationReport) -> None:
+def _write(
+    store: Store, station: FactStation, built: list[Document], gone: Iterable[str], report: StationReport
+) -> None:
     """Write the facts that changed, after their customers are on the work list, so that a crash loses neither."""
     collection = store.single_view[station.name]
     ids = current_ids(store, {fact["party"] for fact in built if fact["party"]})
     gone = list(gone)
-    stored = {d["_id"]: d for d in find_many(collection, "_id", [*(f["_id"] for f in built), *gone], {"_sv": 1, "customer_id": 1})}
+    stored = {
+        d["_id"]: d
+        for d in find_many(collection, "_id", [*(f["_id"] for f in built), *gone], {"_sv": 1, "customer_id": 1})
+    }
     writes: list[ReplaceOne[Document] | DeleteOne] = []
     customers: set[str] = set()
     for fact in built:
@@ -151,7 +162,10 @@ def resolved(fact: Document, ids: dict[str, str]) -> Document:
     else:
         fact.pop("unresolved", None)
     content = {name: value for name, value in fact.items() if name != "_sv"}
-    return {**content, "_sv": {"hash": hashlib.blake2b(bson.encode(content, codec_options=CODEC), digest_size=16).hexdigest()}}
+    return {
+        **content,
+        "_sv": {"hash": hashlib.blake2b(bson.encode(content, codec_options=CODEC), digest_size=16).hexdigest()},
+    }
 
 
 def _follow_moved_records(store: Store, station: FactStation, report: StationReport) -> None:
@@ -167,7 +181,9 @@ def _follow_moved_records(store: Store, station: FactStation, report: StationRep
 def _retry_unresolved(store: Store, station: FactStation, report: StationReport) -> None:
     """Facts that came before the person they are about."""
     collection = store.single_view[station.name]
-    for parties in in_batches({d["party"] for d in collection.find({"unresolved": True}, {"party": 1}) if d["party"]}, BATCH_ROWS):
+    for parties in in_batches(
+        {d["party"] for d in collection.find({"unresolved": True}, {"party": 1}) if d["party"]}, BATCH_ROWS
+    ):
         known = current_ids(store, parties)
         for facts in in_batches(find_many(collection, "party", known), BATCH_ROWS):
             _write(store, station, facts, [], report)

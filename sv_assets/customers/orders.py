@@ -58,7 +58,9 @@ def _headers_of(
         if _may_move(source, reference):
             records = [source.record_id(key_text(row["_id"])) for row in rows]
             before = {d["key"] for d in find_many(store.single_view["orders"], "records", records, {"key": 1})}
-            found.update({d["_id"]: d for d in find_many(store.landing[order_source.key], "_id", before - found.keys())})
+            found.update(
+                {d["_id"]: d for d in find_many(store.landing[order_source.key], "_id", before - found.keys())}
+            )
         headers[order_source.key].update(found)
     for key, by_id in headers.items():
         yield catalogue.source(key), list(by_id.values())
@@ -107,10 +109,7 @@ def _order(
     feed = source.entry.feeds.order
     assert feed is not None
     movable = {
-        part.key
-        for part in catalogue.sources
-        for _, reference in _part_feeds(part)
-        if _may_move(part, reference)
+        part.key for part in catalogue.sources for _, reference in _part_feeds(part) if _may_move(part, reference)
     }
     lists = {name: sorted(parts.get(name, []), key=_in_order_of(name)) for name in PARTS.values()}
     return {
@@ -125,13 +124,18 @@ def _order(
         "postcode": field_value(source, header, feed.postcode),
         "party": party_of(catalogue, source, feed.party, header),
         **lists,
-        "records": sorted(p["record"] for items in lists.values() for p in items if p["record"].split(":", 1)[0] in movable),
+        "records": sorted(
+            p["record"] for items in lists.values() for p in items if p["record"].split(":", 1)[0] in movable
+        ),
     }
 
 
 def _in_order_of(name: str) -> Any:
     fields = _SORTED_BY[name]
-    return lambda part: ([(part.get(f) is None, part.get(f) if part.get(f) is not None else 0) for f in fields], part["record"])
+    return lambda part: (
+        [(part.get(f) is None, part.get(f) if part.get(f) is not None else 0) for f in fields],
+        part["record"],
+    )
 
 
 def _part_feeds(source: Source) -> list[tuple[str, OrderReference]]:

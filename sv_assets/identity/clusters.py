@@ -15,7 +15,7 @@ import datetime as dt
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pymongo import IndexModel, UpdateOne
@@ -97,14 +97,16 @@ def divide(records: dict[str, Document], links: Iterable[Document]) -> list[list
         if a == b:
             continue
         told = link["rules"][0] == "given_by_source"
-        if not told and any(clash(records[x]["compared"], records[y]["compared"]) for x in members[a] for y in members[b]):
+        if not told and any(
+            clash(records[x]["compared"], records[y]["compared"]) for x in members[a] for y in members[b]
+        ):
             continue
         parent[b] = a
         members[a] += members.pop(b)
     return sorted(sorted(cluster) for cluster in members.values())
 
 
-def _strongest_first(records: dict[str, Document]):  # type: ignore[no-untyped-def]
+def _strongest_first(records: dict[str, Document]) -> Callable[[Document], tuple[int, int, str]]:
     def order(link: Document) -> tuple[int, int, str]:
         a, b = (records.get(end, {}).get("compared", {}) for end in link["ends"])
         agreeing = sum(a.get(name) is not None and a.get(name) == b.get(name) for name in ("first", "born", "gender"))
@@ -138,7 +140,9 @@ def _refresh_batch(store: Store, batch: list[Document], report: StationReport) -
         for loser in cluster.merged:
             identity["aliases"].update_many({"customer_id": loser}, {"$set": {"customer_id": cluster.customer_id}})
             identity["aliases"].update_one(
-                {"_id": loser}, {"$set": {"customer_id": cluster.customer_id}, "$setOnInsert": {"since": now}}, upsert=True
+                {"_id": loser},
+                {"$set": {"customer_id": cluster.customer_id}, "$setOnInsert": {"since": now}},
+                upsert=True,
             )
     touched = {record["_id"] for record in batch}
     inserted, updated = bulk_write(identity["clusters"], _cluster_updates(decided, closed, known, touched))
@@ -211,10 +215,12 @@ def _assign(
     new_ids = _new_ids(store, [part[0] for n, part in enumerate(parts) if not claims[n]])
     for n, part in enumerate(parts):
         claimants = sorted(claims[n], key=lambda c: (c["born"], c["_id"]))
-        before = {identifier for record in part if (identifier := id_of(record))}
+        before = {old for record in part if (old := id_of(record))}
         if claimants:
             first, *others = claimants
-            decided.append(Cluster(first["_id"], first["anchor"], tuple(part), first["born"], tuple(c["_id"] for c in others)))
+            decided.append(
+                Cluster(first["_id"], first["anchor"], tuple(part), first["born"], tuple(c["_id"] for c in others))
+            )
         else:
             identifier = new_ids[part[0]]
             decided.append(Cluster(identifier, part[0], tuple(part), now, split_from=tuple(sorted(before))))
@@ -243,11 +249,18 @@ def _evidence(links: list[Document]) -> dict[str, list[Document]]:
 
 
 def _events(
-    decided: list[Cluster], closed: list[Document], known: dict[str, Document], evidence: dict[str, list[Document]], now: dt.datetime
-) -> Iterator[UpdateOne] | list[UpdateOne]:
+    decided: list[Cluster],
+    closed: list[Document],
+    known: dict[str, Document],
+    evidence: dict[str, list[Document]],
+    now: dt.datetime,
+) -> list[UpdateOne]:
     events: list[Document] = []
     for cluster in decided:
-        why = sorted({link["_id"]: link for r in cluster.records for link in evidence.get(r, [])}.values(), key=lambda e: str(e["_id"]))[:20]
+        why = sorted(
+            {link["_id"]: link for r in cluster.records for link in evidence.get(r, [])}.values(),
+            key=lambda e: str(e["_id"]),
+        )[:20]
         shown = [{"between": link["ends"], "rules": link["rules"]} for link in why]
         common: Document = {"records": list(cluster.records)[:100], "evidence": shown}
         if cluster.customer_id not in known:
@@ -261,9 +274,19 @@ def _events(
         if cluster_document["state"] != "closed":
             identifier = f"closed:{cluster_document['_id']}:{cluster_document['_sv']['revision']}"
             ids = [cluster_document["_id"]]
-            events.append({"_id": identifier, "kind": "closed", "customer_ids": ids, "records": cluster_document["records"], "evidence": []})
+            events.append(
+                {
+                    "_id": identifier,
+                    "kind": "closed",
+                    "customer_ids": ids,
+                    "records": cluster_document["records"],
+                    "evidence": [],
+                }
+            )
     return [
-        UpdateOne({"_id": e["_id"]}, {"$setOnInsert": {**{k: v for k, v in e.items() if k != "_id"}, "at": now}}, upsert=True)
+        UpdateOne(
+            {"_id": e["_id"]}, {"$setOnInsert": {**{k: v for k, v in e.items() if k != "_id"}, "at": now}}, upsert=True
+        )
         for e in events
     ]
 
@@ -285,9 +308,18 @@ def _cluster_updates(
 
     for cluster in decided:
         before = known.get(cluster.customer_id, {})
-        same = before.get("records") == list(cluster.records) and before.get("state") == "active" and before.get("anchor") == cluster.anchor
+        same = (
+            before.get("records") == list(cluster.records)
+            and before.get("state") == "active"
+            and before.get("anchor") == cluster.anchor
+        )
         if not same or touched & set(cluster.records):
-            fields = {"anchor": cluster.anchor, "records": list(cluster.records), "born": cluster.born, "state": "active"}
+            fields = {
+                "anchor": cluster.anchor,
+                "records": list(cluster.records),
+                "born": cluster.born,
+                "state": "active",
+            }
             write(cluster.customer_id, fields)
         for loser in cluster.merged:
             write(loser, {"state": "merged", "into": cluster.customer_id, "records": []})

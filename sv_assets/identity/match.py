@@ -69,7 +69,9 @@ def _write(store: Store, batch: list[Document], wanted: dict[str, Document], rep
     if gone:
         links.delete_many({"_id": {"$in": sorted(gone)}})
     if changed:
-        result = links.bulk_write([ReplaceOne({"_id": link["_id"]}, link, upsert=True) for link in changed], ordered=False)
+        result = links.bulk_write(
+            [ReplaceOne({"_id": link["_id"]}, link, upsert=True) for link in changed], ordered=False
+        )
         report.inserted += result.upserted_count
         report.updated += result.modified_count
     report.deleted += len(gone)

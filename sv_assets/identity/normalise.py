@@ -15,8 +15,38 @@ from rapidfuzz.distance import JaroWinkler
 
 _CACHE = 200_000
 _PLACEHOLDER_LOCAL_PARTS = frozenset(
-    "none no na n/a nil null noemail no-email no.email nomail unknown test tester testing customer email e-mail mail "
-    "example xxx abc asdf noreply no-reply donotreply notgiven not.given refused declined guest".split()
+    [
+        "none",
+        "no",
+        "na",
+        "n/a",
+        "nil",
+        "null",
+        "noemail",
+        "no-email",
+        "no.email",
+        "nomail",
+        "unknown",
+        "test",
+        "tester",
+        "testing",
+        "customer",
+        "email",
+        "e-mail",
+        "mail",
+        "example",
+        "xxx",
+        "abc",
+        "asdf",
+        "noreply",
+        "no-reply",
+        "donotreply",
+        "notgiven",
+        "not.given",
+        "refused",
+        "declined",
+        "guest",
+    ]
 )
 _TITLES = {
     "mr": "m", "mister": "m", "sir": "m", "lord": "m", "master": "m",
@@ -137,7 +167,9 @@ def postcode(raw: str) -> str | None:
 @lru_cache(_CACHE)
 def word(raw: str) -> str | None:
     """A name part: lower case, letters and digits only, diacritics folded (`O'Brien-Núñez` is `obriennunez`)."""
-    folded = unicodedata.normalize("NFKD", raw.replace("ß", "ss").replace("ø", "o").replace("Ø", "O").replace("ł", "l").replace("Ł", "L"))
+    folded = unicodedata.normalize(
+        "NFKD", raw.replace("ß", "ss").replace("ø", "o").replace("Ø", "O").replace("ł", "l").replace("Ł", "L")
+    )
     letters = "".join(ch for ch in folded.casefold() if ch.isalnum())
     return letters or None
 

@@ -131,7 +131,9 @@ def _address(source: Source, fields: AddressFields, row: Document) -> Document:
     }
 
 
-def _party_record(catalogue: Catalogue, source: Source, feed: PartyFeed, row: Document, addresses: list[Document]) -> Document:
+def _party_record(
+    catalogue: Catalogue, source: Source, feed: PartyFeed, row: Document, addresses: list[Document]
+) -> Document:
     def value(spec: str | None) -> Any:
         return field_value(source, row, spec)
 

@@ -75,7 +75,12 @@ def upsert(document: Document) -> UpdateOne:
 def insert(source: Source, document: Document) -> InsertOne[Document]:
     """For an empty collection, where there is nothing to be newer than, and no party record of a row that has none."""
     feed = source.entry.feeds.party
-    if feed and feed.when_empty and field_value(source, document, feed.when_empty) is not None and not source.feeds_into("address"):
+    if (
+        feed
+        and feed.when_empty
+        and field_value(source, document, feed.when_empty) is not None
+        and not source.feeds_into("address")
+    ):
         pending = [station for station in document["_sv"].get("pending", []) if station != STATION_OF_FEED["party"]]
         document = {**document, "_sv": {**document["_sv"], "pending": pending}}
         if not pending:

@@ -35,9 +35,13 @@ class Quarantine:
         resolved = 0
         for keys in in_batches(key_texts):
             ids = [self._entry_id(key) for key in keys]
-            found = [d["_id"] for d in self._collection.find({"_id": {"$in": ids}}, {"status": 1}) if d["status"] == "open"]
+            found = [
+                d["_id"] for d in self._collection.find({"_id": {"$in": ids}}, {"status": 1}) if d["status"] == "open"
+            ]
             for identifier in found:
-                self._collection.update_one({"_id": identifier}, {"$set": {"status": "resolved"}, "$unset": {"raw": ""}})
+                self._collection.update_one(
+                    {"_id": identifier}, {"$set": {"status": "resolved"}, "$unset": {"raw": ""}}
+                )
             resolved += len(found)
         return resolved
 

@@ -56,7 +56,9 @@ class LandingWriter:
             try:
                 documents[record.key] = landing_document(origin, record)
             except DataError as reason:
-                rejected.append(Rejected(record.key_text, f"the row {reason}", {k: repr(v) for k, v in record.fields.items()}))
+                rejected.append(
+                    Rejected(record.key_text, f"the row {reason}", {k: repr(v) for k, v in record.fields.items()})
+                )
                 continue
             landed_keys.append(record.key_text)
             if record.partition:
@@ -97,7 +99,9 @@ class LandingWriter:
         there_already: list[Document] = []
         for batch in in_batches(documents):
             try:
-                outcome.inserted += self.collection.bulk_write([insert(self._source, d) for d in batch], ordered=False).inserted_count
+                outcome.inserted += self.collection.bulk_write(
+                    [insert(self._source, d) for d in batch], ordered=False
+                ).inserted_count
             except BulkWriteError as error:
                 failed = error.details["writeErrors"]
                 if error.details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):

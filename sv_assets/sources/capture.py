@@ -40,7 +40,7 @@ class CaptureReader(TableReader):
         self._database = database
         self._shape = shape
         self._names = [column.name for column in shape.columns]
-        self._key = [sa.column(name) for name in shape.source.table.key]
+        self._key: list[sa.ColumnClause[Any]] = [sa.column(name) for name in shape.source.table.key]
         self._page_rows = shape.source.table.page_rows
         self._converter = RowConverter(shape, database.zone, self._version_of)
 
@@ -57,13 +57,13 @@ class CaptureReader(TableReader):
 
     def read_window(self, window: Window) -> Iterator[Batch]:
         """The rows whose partition column lies in `window`. Their batches carry no position: backfills move no bookmark."""
-        column = sa.column(self._shape.source.table.partition_column or "")
+        column: sa.ColumnClause[Any] = sa.column(self._shape.source.table.partition_column or "")
         for rows, extracted_at in self._pages([column, *self._key], self.within(window), None):
             yield self._batch(rows, {}, extracted_at)
 
     def within(self, window: Window) -> list[Condition]:
         """The conditions that select the rows of `window`."""
-        column = sa.column(self._shape.source.table.partition_column or "")
+        column: sa.ColumnClause[Any] = sa.column(self._shape.source.table.partition_column or "")
         return [column >= self._bound(window.start), column < self._bound(window.end)]
 
     def keys(self) -> Iterator[Any]:
@@ -99,12 +99,16 @@ class CaptureReader(TableReader):
         self, order: list[sa.ColumnClause[Any]], where: list[Condition], after: list[Any] | None
     ) -> Iterator[tuple[Sequence[Sequence[Any]], dt.datetime]]:
         indexes = [self._names.index(column.name) for column in order]
-        statement = sa.select(*[sa.column(name) for name in self._names]).select_from(self._shape.clause)
+        statement: sa.Select[Any] = sa.select(*[sa.column(name) for name in self._names]).select_from(
+            self._shape.clause
+        )
         while True:
             conditions = [*where, *([_beyond(order, after)] if after is not None else [])]
             extracted_at = _now()
             with self._database.connect() as connection:
-                rows = connection.execute(statement.where(*conditions).order_by(*order).limit(self._page_rows)).fetchall()
+                rows = connection.execute(
+                    statement.where(*conditions).order_by(*order).limit(self._page_rows)
+                ).fetchall()
             if rows:
                 yield rows, extracted_at
             if len(rows) < self._page_rows:
@@ -154,7 +158,7 @@ class ModifiedAtReader(CaptureReader):
 
     def __init__(self, database: LegacyDatabase, shape: TableShape, capture: ModifiedAtCapture) -> None:
         self._capture = capture
-        self._column = sa.column(capture.column)
+        self._column: sa.ColumnClause[Any] = sa.column(capture.column)
         self._index = [column.name for column in shape.columns].index(capture.column)
         super().__init__(database, shape)
 
@@ -203,7 +207,7 @@ class RowversionReader(CaptureReader):
     mode = "rowversion"
 
     def __init__(self, database: LegacyDatabase, shape: TableShape, capture: RowversionCapture) -> None:
-        self._column = sa.column(capture.column)
+        self._column: sa.ColumnClause[Any] = sa.column(capture.column)
         self._index = [column.name for column in shape.columns].index(capture.column)
         super().__init__(database, shape)
 
@@ -227,7 +231,9 @@ class RowversionReader(CaptureReader):
         with self._database.connect() as connection:
             if not self._database.is_sqlite:
                 return bytes(connection.execute(sa.text("SELECT MIN_ACTIVE_ROWVERSION()")).scalar_one())
-            highest = connection.execute(sa.select(sa.func.max(self._column)).select_from(self._shape.clause)).scalar_one()
+            highest = connection.execute(
+                sa.select(sa.func.max(self._column)).select_from(self._shape.clause)
+            ).scalar_one()
         return (int.from_bytes(highest or b"") + 1).to_bytes(8)
 
     def _binary(self, value: bytes) -> Any:

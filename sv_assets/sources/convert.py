@@ -53,7 +53,13 @@ class RowConverter:
         if self._partition_index is None or row[self._partition_index] is None:
             return None
         value = row[self._partition_index]
-        return value[:10] if isinstance(value, str) else value.date().isoformat() if isinstance(value, dt.datetime) else str(value)
+        return (
+            value[:10]
+            if isinstance(value, str)
+            else value.date().isoformat()
+            if isinstance(value, dt.datetime)
+            else str(value)
+        )
 
     def _rejected_key(self, row: Sequence[Any]) -> str:
         parts: list[Any] = []

@@ -131,8 +131,6 @@ def _engine(system: SqlServerSystemModel, url: sa.URL) -> sa.Engine:
     return engine
 
 
-
-
 def describe(database: LegacyDatabase, source: Source) -> TableShape:
     """Read the table's columns and check the declaration against them.
 
@@ -160,7 +158,7 @@ def count_rows(database: LegacyDatabase, shape: TableShape, where: Sequence[sa.C
 
 def _columns(database: LegacyDatabase, connection: sa.Connection, schema: str, name: str) -> list[Column]:
     if database.is_sqlite:
-        rows = connection.execute(sa.text("SELECT name, type, \"notnull\" FROM pragma_table_info(:name)"), {"name": name})
+        rows = connection.execute(sa.text('SELECT name, type, "notnull" FROM pragma_table_info(:name)'), {"name": name})
         return [Column.declared(row[0], row[1], not row[2]) for row in rows]
     rows = connection.execute(
         sa.text(
@@ -175,10 +173,15 @@ def _columns(database: LegacyDatabase, connection: sa.Connection, schema: str, n
 
 def _table_names(database: LegacyDatabase, connection: sa.Connection, schema: str) -> list[str]:
     if database.is_sqlite:
-        rows = connection.execute(sa.text("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE '\\_%' ESCAPE '\\'"))
+        rows = connection.execute(
+            sa.text(
+                "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE '\\_%' ESCAPE '\\'"
+            )
+        )
     else:
         rows = connection.execute(
-            sa.text("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = :schema"), {"schema": schema or "dbo"}
+            sa.text("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = :schema"),
+            {"schema": schema or "dbo"},
         )
     return [row[0] for row in rows]
 
@@ -205,20 +208,24 @@ def _check_key(database: LegacyDatabase, connection: sa.Connection, shape: Table
     schema, _, name = source.name.rpartition(".")
     inspector = sa.inspect(connection)
     where = None if database.is_sqlite or not schema else schema
-    constraints = [inspector.get_pk_constraint(name, schema=where)["constrained_columns"]]
+    constraints: list[Sequence[str | None]] = [inspector.get_pk_constraint(name, schema=where)["constrained_columns"]]
     constraints += [index["column_names"] for index in inspector.get_indexes(name, schema=where) if index["unique"]]
     constraints += [unique["column_names"] for unique in inspector.get_unique_constraints(name, schema=where)]
     by_name = {column.name: column for column in shape.columns}
     if any(columns and set(columns) <= key for columns in constraints) and not any(by_name[c].nullable for c in key):
         return
-    columns = [sa.column(c) for c in source.table.key]
-    empty = connection.execute(sa.select(sa.func.count()).select_from(shape.clause).where(sa.or_(*[c.is_(None) for c in columns]))).scalar_one()
+    columns: list[sa.ColumnClause[Any]] = [sa.column(c) for c in source.table.key]
+    empty = connection.execute(
+        sa.select(sa.func.count()).select_from(shape.clause).where(sa.or_(*[c.is_(None) for c in columns]))
+    ).scalar_one()
     if empty:
         raise ConfigurationError(
             f"system {source.system}: {empty} rows of {source.name} have no value in the key ({', '.join(source.table.key)}). "
             "Declare a key that every row has."
         )
-    groups = sa.select(sa.literal(1)).select_from(shape.clause).group_by(*columns).having(sa.func.count() > 1).subquery()
+    groups = (
+        sa.select(sa.literal(1)).select_from(shape.clause).group_by(*columns).having(sa.func.count() > 1).subquery()
+    )
     repeated = connection.execute(sa.select(sa.func.count()).select_from(groups)).scalar_one()
     if repeated:
         raise ConfigurationError(
@@ -236,7 +243,19 @@ def _hint(word: str, names: Sequence[str]) -> str:
 def _explained(system: str, error: exc.SQLAlchemyError) -> SvError:
     origin = getattr(error, "orig", None)
     state = str(origin.args[0]) if origin is not None and origin.args else ""
-    words = settings.masked(str(origin or error)).splitlines()[0][:300] if not isinstance(error, exc.DataError) else type(error).__name__
-    if isinstance(error, (exc.TimeoutError, exc.DisconnectionError)) or state.startswith(_TRANSIENT_SQLSTATES) or "locked" in words:
-        return TransientError(f"system {system}: the database does not answer ({words}). Check its connection with `sv doctor`.")
-    return ConfigurationError(f"system {system}: the database refuses ({words}). Check its connection with `sv doctor`.")
+    words = (
+        settings.masked(str(origin or error)).splitlines()[0][:300]
+        if not isinstance(error, exc.DataError)
+        else type(error).__name__
+    )
+    if (
+        isinstance(error, (exc.TimeoutError, exc.DisconnectionError))
+        or state.startswith(_TRANSIENT_SQLSTATES)
+        or "locked" in words
+    ):
+        return TransientError(
+            f"system {system}: the database does not answer ({words}). Check its connection with `sv doctor`."
+        )
+    return ConfigurationError(
+        f"system {system}: the database refuses ({words}). Check its connection with `sv doctor`."
+    )

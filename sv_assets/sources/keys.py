@@ -4,12 +4,12 @@ import datetime as dt
 import decimal
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bson import Decimal128
 
-_TAGGED = {
+_TAGGED: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "decimal": (decimal.Decimal, str, decimal.Decimal),
     "datetime": (dt.datetime, dt.datetime.isoformat, dt.datetime.fromisoformat),
     "date": (dt.date, dt.date.isoformat, dt.date.fromisoformat),
@@ -33,7 +33,13 @@ def key_text(identifier: Any) -> str:
     if isinstance(identifier, str):
         return identifier
     plain = _plain(identifier)
-    return str(plain) if isinstance(plain, int) else str(next(iter(plain.values()))) if isinstance(plain, dict) else str(plain)
+    return (
+        str(plain)
+        if isinstance(plain, int)
+        else str(next(iter(plain.values())))
+        if isinstance(plain, dict)
+        else str(plain)
+    )
 
 
 def freeze(value: Any) -> Any:

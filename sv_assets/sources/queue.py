@@ -102,7 +102,11 @@ class Queue:
         """
         rounds = max(1, -(-at_most // (SQS_BATCH * self._receivers)))
         with ThreadPoolExecutor(self._receivers, thread_name_prefix=f"sqs-{self._name}") as pool, self._explained():
-            return [m for messages in pool.map(lambda _: self._receive_until_empty(rounds), range(self._receivers)) for m in messages]
+            return [
+                m
+                for messages in pool.map(lambda _: self._receive_until_empty(rounds), range(self._receivers))
+                for m in messages
+            ]
 
     def delete(self, receipts: list[Receipt]) -> int:
         """Delete what has landed. Returns how many SQS would not delete: those come again, and change nothing."""
@@ -162,8 +166,13 @@ class Queue:
                     f"{where}: there is no queue {self._name} in this account and region. "
                     "Correct its name, or the region, in its defs.yaml; `sv doctor` tries it."
                 ) from None
-            if code.endswith(_PASSING_FAULTS) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
-                raise TransientError(f"{where}: SQS is busy or ill ({code}) for queue {self._name}. Try again later.") from error
+            if (
+                code.endswith(_PASSING_FAULTS)
+                or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+            ):
+                raise TransientError(
+                    f"{where}: SQS is busy or ill ({code}) for queue {self._name}. Try again later."
+                ) from error
             raise ConfigurationError(
                 f"{where}: SQS refuses queue {self._name} ({code}). Check the credentials and what they may do: `sv doctor` tries it."
             ) from error

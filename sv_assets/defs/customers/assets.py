@@ -13,7 +13,12 @@ from sv_assets.customers.facts import FactStation, refresh_facts
 from sv_assets.customers.orders import ORDERS
 from sv_assets.resources import MongoResource
 
-_COMMON = {"group_name": "single_view", "owners": ["team:customer-view"], "kinds": {"python", "mongodb"}, "retry_policy": RETRIES}
+_COMMON = {
+    "group_name": "single_view",
+    "owners": ["team:customer-view"],
+    "kinds": {"python", "mongodb"},
+    "retry_policy": RETRIES,
+}
 
 
 def _fact_asset(station: FactStation, description: str) -> dg.AssetsDefinition:

@@ -12,7 +12,12 @@ from sv_assets.identity.match import refresh_links
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.resources import MongoResource
 
-_COMMON = {"group_name": "identity", "owners": ["team:customer-view"], "kinds": {"python", "mongodb"}, "retry_policy": RETRIES}
+_COMMON = {
+    "group_name": "identity",
+    "owners": ["team:customer-view"],
+    "kinds": {"python", "mongodb"},
+    "retry_policy": RETRIES,
+}
 _PEOPLE = [landing_key(source) for feed in ("party", "address") for source in load_catalogue().feeding(feed)]
 
 
@@ -22,7 +27,9 @@ _PEOPLE = [landing_key(source) for feed in ("party", "address") for source in lo
     description="One record for each source row that describes a person, its contact data normalised for comparison.",
     **_COMMON,
 )
-def party_records(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:
+def party_records(
+    context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource
+) -> dg.MaterializeResult:
     started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         report = refresh_party_records(store, load_catalogue(), full=config.full)
@@ -41,7 +48,9 @@ def links(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.Materia
     started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         report = refresh_links(store)
-        return dg.MaterializeResult(metadata=station_metadata(store, "identity", "links", report, time.monotonic() - started))
+        return dg.MaterializeResult(
+            metadata=station_metadata(store, "identity", "links", report, time.monotonic() - started)
+        )
 
 
 @dg.asset(
@@ -54,4 +63,6 @@ def clusters(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.Mate
     started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         report = refresh_clusters(store)
-        return dg.MaterializeResult(metadata=station_metadata(store, "identity", "clusters", report, time.monotonic() - started))
+        return dg.MaterializeResult(
+            metadata=station_metadata(store, "identity", "clusters", report, time.monotonic() - started)
+        )

@@ -1,0 +1,86 @@
+"""Real embedded servers for all tests: one MongoDB and one SQS a session, a database prefix a test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sv_assets.local import RunningServer, start_mongo, start_sqs
+from sv_assets.mongo import Store, open_store
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The embedded MongoDB of the session."""
+    server = start_mongo(tmp_path_factory.mktemp("mongo"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The embedded SQS of the session."""
+    server = start_sqs(tmp_path_factory.mktemp("sqs"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session", params=["embedded", "SV_TEST_MONGO_URL"])
+def mongo_url(request: pytest.FixtureRequest) -> str:
+    """Every test that uses a store runs on the embedded server, and on a live one where `SV_TEST_MONGO_URL` names it."""
+    if request.param == "embedded":
+        server: RunningServer = request.getfixturevalue("mongo_server")
+        return server.url
+    url = os.environ.get("SV_TEST_MONGO_URL")
+    if not url:
+        pytest.skip("SV_TEST_MONGO_URL is not set: no live MongoDB to test against")
+    return url
+
+
+@pytest.fixture
+def store(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """An empty store of the test's own. The environment names it, as it would for a run."""
+    prefix = f"t{uuid.uuid4().hex[:8]}_"
+    monkeypatch.setenv("SV_MONGO_URL", mongo_url)
+    monkeypatch.setenv("SV_MONGO_PREFIX", prefix)
+    opened = open_store(mongo_url, prefix)
+    yield opened
+    for database in opened.databases():
+        opened.client.drop_database(database.name)
+    opened.close()
+
+
+@dataclass(frozen=True)
+class Catalogued:
+    """A folder that stands in for `sv_assets/defs/legacy`, and the SQLite file of its system `shop`."""
+
+    directory: Path
+    database: Path
+
+    def declare(self, tables: str, system: str = "shop") -> Path:
+        """Write the `defs.yaml` of a system whose `tables:` entries are given, indented by four."""
+        folder = self.directory / system
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "defs.yaml"
+        path.write_text(
+            "type: sv_assets.components.SqlServerSystem\n"
+            "attributes:\n"
+            f"  system: {system}\n"
+            f'  connection: "{{{{ env.{system.upper()}_SQLSERVER_URL }}}}"\n'
+            f'  owners: ["team:{system}"]\n'
+            "  tables:\n" + tables
+        )
+        return path
+
+
+@pytest.fixture
+def catalogued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalogued:
+    """A catalogue of the test's own, with one SQLite database behind the system `shop`."""
+    database = tmp_path / "shop.sqlite"
+    database.touch()
+    monkeypatch.setenv("SHOP_SQLSERVER_URL", f"sqlite:///{database}")
+    monkeypatch.setenv("SV_CATALOGUE_DIR", str(tmp_path / "legacy"))
+    return Catalogued(tmp_path / "legacy", database)
