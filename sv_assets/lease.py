@@ -95,7 +95,7 @@ def _is_gone(held: Document) -> bool:
     if held["host"] != socket.gethostname():
         return False
     try:
-        return abs(psutil.Process(held["pid"]).create_time() - held["process_started"]) > 1.0
+        return bool(abs(psutil.Process(held["pid"]).create_time() - held["process_started"]) > 1.0)
     except psutil.NoSuchProcess:
         return True
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from bson import CodecOptions
 from bson.binary import UuidRepresentation
-from pymongo import IndexModel, MongoClient, UpdateOne
+from pymongo import IndexModel, MongoClient, UpdateMany, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
@@ -146,10 +146,10 @@ def find_many(
 ) -> Iterator[Document]:
     """Documents whose indexed `field` is one of `values`; a document with several matching values may come twice."""
     for batch in in_batches(values, size):
-        yield from collection.find({field: {"$in": batch}}, projection)
+        yield from collection.find({field: {"$in": batch}}, projection).batch_size(10 * BATCH)
 
 
-def bulk_write(collection: Collection[Document], updates: Sequence[UpdateOne]) -> tuple[int, int]:
+def bulk_write(collection: Collection[Document], updates: Sequence[UpdateOne | UpdateMany]) -> tuple[int, int]:
     """Unordered, majority-acknowledged. Returns how many documents were (inserted, changed).
 
     Two runs that insert one document at the same instant make one of them fail on the duplicate `_id`; its update is

@@ -5,16 +5,18 @@ their lists in the same write; each station takes itself off when its own writes
 in between. So no crash can separate a change from the work it causes.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from pymongo import IndexModel, UpdateOne
+from pymongo import IndexModel, UpdateMany, UpdateOne
 from pymongo.collection import Collection
 
 from sv_assets.mongo import Document, in_batches
 
 T = TypeVar("T")
+CLEARED_TOGETHER = 200
 PENDING_INDEX = IndexModel([("_sv.pending", 1)], sparse=True)
 
 
@@ -25,40 +27,31 @@ def mark_pending(ids: Iterable[Any], station: str) -> list[UpdateOne]:
 
 
 def clear_pending(
-    documents: Iterable[Document],
-    station: str,
-    token: str,
-    *,
-    add: str | None = None,
-    fields: Callable[[Document], Document] | None = None,
-) -> list[UpdateOne]:
+    documents: Iterable[Document], station: str, token: str, *, add: str | None = None
+) -> list[UpdateMany]:
     """Updates that take documents off the work list of `station`, unless they changed since they were read.
 
-    `token` is the field under `_sv` that changes with every write (`hash` in landing, `revision` elsewhere): the
-    compare-and-set that no second predicate is needed for. `add` puts them on the list of the next station in the same
-    write, and `fields` sets fields beside it.
+    `token` is the field under `_sv` that changes with every write: the compare-and-set that no second predicate is
+    needed for. A `hash` is one document's own, so many are compared in one update; a `revision` is shared by many
+    documents, so one update compares those that were read with the same one. `add` puts the documents on the list of
+    the next station in the same write.
     """
     rest: Any = {"$setDifference": [{"$ifNull": ["$_sv.pending", []]}, [station]]}
     if add:
         rest = {"$setUnion": [rest, [add]]}
     cleared = {"$cond": [{"$eq": [rest, []]}, "$$REMOVE", rest]}
     kept = {"$ifNull": ["$_sv.pending", "$$REMOVE"]}
-    return [
-        UpdateOne(
-            {"_id": document["_id"]},
-            [
-                {
-                    "$set": {
-                        **(fields(document) if fields else {}),
-                        "_sv.pending": {
-                            "$cond": [{"$eq": [f"$_sv.{token}", document["_sv"].get(token)]}, cleared, kept]
-                        },
-                    }
-                }
-            ],
-        )
-        for document in documents
-    ]
+    together: dict[Any, list[Document]] = defaultdict(list)
+    for document in documents:
+        together[None if token == "hash" else document["_sv"].get(token)].append(document)
+    updates = []
+    for group in together.values():
+        for batch in in_batches(group, CLEARED_TOGETHER):
+            read = list({document["_sv"].get(token) for document in batch})
+            unchanged = {"$in": [f"$_sv.{token}", {"$literal": read}]}
+            change = [{"$set": {"_sv.pending": {"$cond": [unchanged, cleared, kept]}}}]
+            updates.append(UpdateMany({"_id": {"$in": [document["_id"] for document in batch]}}, change))
+    return updates
 
 
 def pending_batches(

@@ -3,9 +3,8 @@
 Errors name the file, the line, the entry and the allowed values, so that a typo is never a silent default.
 """
 
-import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from sv_assets.catalogue.explain import explain, nearest, repeated_key
 from sv_assets.catalogue.model import (
     QueueEntry,
     Reference,
@@ -45,7 +45,7 @@ class Catalogue:
         """The source with this key (`crm.customer`); raises ConfigurationError with the nearest names."""
         found = self._by_key.get(key)
         if found is None:
-            raise ConfigurationError(f"There is no source {key}. {_nearest(key, list(self._by_key))}")
+            raise ConfigurationError(f"There is no source {key}. {nearest(key, list(self._by_key))}")
         return found
 
     def find(self, system: str, name: str) -> Source | None:
@@ -72,8 +72,7 @@ def load_catalogue(directory: Path | None = None) -> Catalogue:
     directory = directory or catalogue_dir()
     sources: list[Source] = []
     for path in sorted(directory.glob("*/defs.yaml")):
-        for system in read_systems(path):
-            sources.extend(sources_of(system))
+        sources.extend(read_sources(path))
     if not sources:
         raise ConfigurationError(
             f"{directory}: no defs.yaml declares a source. Add one folder a system with a defs.yaml."
@@ -83,27 +82,44 @@ def load_catalogue(directory: Path | None = None) -> Catalogue:
     return catalogue
 
 
-def read_systems(path: Path) -> Iterator[System]:
-    """The systems declared in one file, one a YAML document."""
-    text = path.read_text()
+def read_sources(path: Path) -> Iterator[Source]:
+    """The sources declared in one file, which may hold several systems, one a YAML document."""
     try:
+        text = path.read_text(encoding="utf-8")
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
         documents = list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "not YAML"
+        problem = getattr(error, "problem", None) or ("not UTF-8" if isinstance(error, UnicodeError) else str(error))
         raise ConfigurationError(
-            f"{path}{line}: this is not YAML ({problem}). Mend the indentation or quotes there."
+            f"{path}{line}: this is not YAML ({problem}). Mend the indentation, quotes or value there."
         ) from None
     for document, node in zip(documents, nodes, strict=True):
-        kind = document.get("type") if isinstance(document, dict) else None
-        if kind not in MODELS:
-            raise ConfigurationError(f"{path}: type is {kind!r}; allowed: {', '.join(MODELS)}")
-        try:
-            yield MODELS[kind].model_validate(document.get("attributes"))
-        except ValidationError as error:
-            raise ConfigurationError(_explain(path, document, node, error)) from None
+        for source, line in zip(*_declared(path, document, node), strict=True):
+            yield replace(source, declared_at=f"{path}:{line}: ")
+
+
+def _declared(path: Path, document: Any, node: yaml.Node) -> tuple[list[Source], list[int]]:
+    """The sources of one document, and the lines of their entries."""
+    if repeated := repeated_key(node):
+        raise ConfigurationError(f"{path}:{repeated[0]}: {repeated[1]!r} stands twice here. Remove one of the two.")
+    kind = document.get("type") if isinstance(document, dict) else None
+    if not isinstance(kind, str) or kind not in MODELS:
+        raise ConfigurationError(
+            f"{path}:{node.start_mark.line + 1}: type is {kind!r}; allowed: {', '.join(MODELS)}"
+        )
+    try:
+        system = MODELS[kind].model_validate(document.get("attributes"))
+    except ValidationError as error:
+        line, sentence = explain(MODELS[kind], document, node, error)
+        raise ConfigurationError(f"{path}:{line}: {sentence}") from None
+    entries = _child(_child(node, "attributes"), "queues" if isinstance(system, SqsQueuesModel) else "tables")
+    return sources_of(system), [entry.start_mark.line + 1 for entry in entries.value]
+
+
+def _child(node: yaml.Node, word: str) -> yaml.Node:
+    return next(value for key, value in node.value if key.value == word)
 
 
 def sources_of(system: System) -> list[Source]:
@@ -115,17 +131,18 @@ def sources_of(system: System) -> list[Source]:
 
 
 def check_catalogue(catalogue: Catalogue) -> None:
-    """What one file cannot show: names that collide, references that point nowhere. Raises ConfigurationError."""
+    """What one entry cannot show: names that collide, references that point nowhere. Raises ConfigurationError."""
     seen: dict[str, Source] = {}
     for source in catalogue.sources:
         if source.key in seen:
             raise ConfigurationError(
-                f"{source.system}: {source.name} and {seen[source.key].name} would both be called {source.key}. "
+                f"{_where(source)} and {seen[source.key].name} would both be called {source.key}. "
                 "Rename one system, or remove one of the two entries."
             )
         seen[source.key] = source
     for source in catalogue.sources:
         _check_references(catalogue, source)
+        _check_paths(source)
 
 
 def _check_references(catalogue: Catalogue, source: Source) -> None:
@@ -134,7 +151,7 @@ def _check_references(catalogue: Catalogue, source: Source) -> None:
         if target is None or target.entry.feeds.party is None:
             people = [f"{s.system}: {s.name}" for s in catalogue.feeding("party")]
             raise ConfigurationError(
-                f"{source.system}: {source.name} refers to {reference.system or source.system}: {reference.table}, which "
+                f"{_where(source)} refers to {reference.system or source.system}: {reference.table}, which "
                 f"is not a declared source of people. Allowed: {', '.join(people)}"
             )
     for order in source.order_references():
@@ -142,7 +159,7 @@ def _check_references(catalogue: Catalogue, source: Source) -> None:
         orders = [s for s in catalogue.feeding("order") if s.system == system]
         if len(orders) != 1:
             raise ConfigurationError(
-                f"{source.system}: {source.name} refers to an order of {system}, which has {len(orders)} sources of orders. "
+                f"{_where(source)} refers to an order of {system}, which has {len(orders)} sources of orders. "
                 "Declare exactly one table with an `order` feed in that system."
             )
     entry = source.entry
@@ -150,82 +167,22 @@ def _check_references(catalogue: Catalogue, source: Source) -> None:
         needs_self = feed is not None and (feed.party == "self" or getattr(feed.party, "otherwise", None) == "self")
         if needs_self and entry.feeds.party is None:
             raise ConfigurationError(
-                f"{source.system}: {source.name} says `self` for its party, but has no `party` feed. Add one, or refer to a table."
+                f"{_where(source)} says `self` for its party, but has no `party` feed. Add one, or refer to a table."
             )
 
 
-def _explain(path: Path, document: Any, node: yaml.Node, error: ValidationError) -> str:
-    first = error.errors()[0]
-    location = ("attributes", *first["loc"])
-    line, entry = _locate(node, document, location)
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = f"{location[-1]!r} is not a known word here. {_nearest(str(location[-1]), _allowed(document, first))}"
-    elif first["type"] == "union_tag_invalid":
-        context = first.get("ctx", {})
-        message = f"{context.get('tag')!r} is not a known {str(context.get('discriminator')).strip(chr(39))}; allowed: {context.get('expected_tags')}"
-    elif first["type"] == "missing":
-        message = f"{location[-1]!r} is missing"
-    more = len(error.errors()) - 1
-    tail = f" ({more} more in this file)" if more else ""
-    return f"{path}:{line}: {entry}: {message}{tail}"
+def _check_paths(source: Source) -> None:
+    if not source.is_queue:
+        return
+    wrong = next((path for path in source.paths_used() if not path.startswith("$.")), None)
+    if wrong is not None:
+        raise ConfigurationError(
+            f"{_where(source)}, {wrong}: a path into a message starts with `$.`: for example $.account.id"
+        )
 
 
-def _allowed(document: Any, error: Any) -> list[str]:
-    """The words allowed where an unknown one stood, found by walking the models along the error's location."""
-    model: Any = MODELS[document["type"]]
-    for part in error["loc"][:-1]:
-        fields = getattr(model, "model_fields", {})
-        if isinstance(part, str) and part in fields:
-            model = _model_in(fields[part].annotation, document)
-        elif isinstance(part, str):
-            model = next((m for m in _models_in(model) if part in (m.__name__, _mode_of(m))), model)
-    return list(getattr(model, "model_fields", {}))
-
-
-def _models_in(annotation: Any) -> list[Any]:
-    if hasattr(annotation, "model_fields"):
-        return [annotation]
-    return [model for argument in getattr(annotation, "__args__", ()) for model in _models_in(argument)]
-
-
-def _model_in(annotation: Any, document: Any) -> Any:
-    models = _models_in(annotation)
-    return models[0] if len(models) == 1 else annotation
-
-
-def _mode_of(model: Any) -> str | None:
-    field = model.model_fields.get("mode")
-    return field.annotation.__args__[0] if field else None
-
-
-def _locate(node: yaml.Node, document: Any, location: tuple[int | str, ...]) -> tuple[int, str]:
-    """The line of the innermost YAML node on the way, and the entry in words: `crm, dbo.Customer, capture.mode`."""
-    words: list[str] = [str(document.get("attributes", {}).get("system", "?"))] if isinstance(document, dict) else []
-    line = node.start_mark.line + 1
-    value = document
-    for part in location:
-        if isinstance(node, yaml.MappingNode) and isinstance(part, str):
-            child = next(((k, v) for k, v in node.value if k.value == part), None)
-            if child is None:
-                if part not in ("function-before[_as_list()", "list"):
-                    words.append(part)
-                continue
-            line, node = child[0].start_mark.line + 1, child[1]
-            value = value.get(part)
-            if part not in ("attributes", "tables", "queues"):
-                words.append(part)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node, value = node.value[part], value[part]
-            line = node.start_mark.line + 1
-            words.append(str(value.get("name", part)) if isinstance(value, dict) else str(part))
-    return line, ", ".join(words)
-
-
-def _nearest(word: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(word, allowed, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    return f"{hint}Allowed: {', '.join(sorted(allowed))}"
+def _where(source: Source) -> str:
+    return f"{source.declared_at}{source.system}: {source.name}"
 
 
 __all__ = [
@@ -235,6 +192,6 @@ __all__ = [
     "TableEntry",
     "check_catalogue",
     "load_catalogue",
-    "read_systems",
+    "read_sources",
     "sources_of",
 ]

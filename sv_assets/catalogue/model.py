@@ -16,9 +16,9 @@ _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
 def _duration(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, dt.timedelta):
         return value
-    match = _DURATION.match(value)
+    match = _DURATION.match(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("a duration is a whole number and one of s, m, h, d: for example 30s, 5m, 1h")
     return dt.timedelta(**{_UNITS[match.group(2)]: int(match.group(1))})

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
@@ -38,6 +38,8 @@ class Source:
 
     declared_in: SqlServerSystemModel | SqsQueuesModel
     entry: TableEntry | QueueEntry
+    declared_at: str = field(default="", compare=False, repr=False)
+    """The file and line of its entry, to begin a message with; empty where it was not read from a file."""
 
     @property
     def system(self) -> str:
@@ -112,10 +114,13 @@ class Source:
     def columns_used(self) -> set[str]:
         """The columns of a table that its declaration names; each must exist in the legacy table."""
         table = self.table
-        used = {*table.key, *table.pii}
+        used = set(table.key)
         used.update(column for column in (getattr(table.capture, "column", None), table.partition_column) if column)
-        used.update(path for path in _paths(table.feeds))
-        return used
+        return used | self.paths_used()
+
+    def paths_used(self) -> set[str]:
+        """The columns, or paths into a message, that `feeds` and `pii` name."""
+        return {*self.entry.pii, *_paths(self.entry.feeds)}
 
 
 def _paths(entry: Entry) -> Iterator[str]:

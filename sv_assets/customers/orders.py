@@ -7,9 +7,9 @@ from typing import Any
 from pymongo import IndexModel
 
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.catalogue.model import Entry, OrderReference
+from sv_assets.catalogue.model import Entry, FieldSpec, OrderReference
 from sv_assets.catalogue.source import Source
-from sv_assets.customers.facts import Built, FactStation, origin, party_of
+from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin, party_of
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.sources.keys import key_text
@@ -30,6 +30,7 @@ def build_orders(store: Store, catalogue: Catalogue, source: Source, rows: list[
     gone: list[str] = []
     used: dict[str, list[Document]] = defaultdict(list)
     used[source.key] += rows
+    movable = {s.key for s in catalogue.sources for _, reference in _part_feeds(s) if _may_move(s, reference)}
     for header_source, headers in _headers_of(store, catalogue, source, rows):
         parts = _parts_of(store, catalogue, header_source, headers, used)
         if header_source != source:
@@ -39,7 +40,9 @@ def build_orders(store: Store, catalogue: Catalogue, source: Source, rows: list[
             if header["_sv"]["deleted"]:
                 gone.append(identifier)
             else:
-                built.append(_order(catalogue, header_source, header, identifier, parts.get(header["_id"], {})))
+                built.append(
+                    _order(catalogue, header_source, header, identifier, parts.get(header["_id"], {}), movable)
+                )
     return Built(built, gone, used)
 
 
@@ -82,7 +85,14 @@ def _parts_of(
                 continue
             path = reference.id or reference.number or ""
             wanted = list(number_of) if reference.id else [n for n in by_number if n is not None]
-            for row in find_many(store.landing[source.key], field_path(source, path), wanted, size=200):
+            found = find_many(
+                store.landing[source.key],
+                field_path(source, path),
+                wanted,
+                _columns(source, feed, path),
+                size=BATCH_ROWS,
+            )
+            for row in found:
                 used[source.key].append(row)
                 if row["_sv"]["deleted"]:
                     continue
@@ -93,24 +103,39 @@ def _parts_of(
     return parts
 
 
-def _part(source: Source, feed: str, row: Document) -> Document:
+def _fields(source: Source, feed: str) -> dict[str, FieldSpec]:
+    """The declared fields of a part, without its reference to the order."""
     mapping: Entry = getattr(source.entry.feeds, feed)
-    values = {
-        name: field_value(source, row, getattr(mapping, name))
+    return {
+        name: spec
         for name in type(mapping).model_fields
-        if name != "order" and getattr(mapping, name) is not None
+        if name != "order" and (spec := getattr(mapping, name)) is not None
     }
+
+
+def _columns(source: Source, feed: str, path: str) -> dict[str, int]:
+    """What of a landed part is read."""
+    paths = [path, *(spec for spec in _fields(source, feed).values() if isinstance(spec, str))]
+    return dict.fromkeys(
+        [*{field_path(source, p) for p in paths}, "_sv.version", "_sv.hash", "_sv.deleted", "_sv.pending"], 1
+    )
+
+
+def _part(source: Source, feed: str, row: Document) -> Document:
+    values = {name: field_value(source, row, spec) for name, spec in _fields(source, feed).items()}
     return {**values, "record": source.record_id(key_text(row["_id"])), "version": row["_sv"]["version"]}
 
 
 def _order(
-    catalogue: Catalogue, source: Source, header: Document, identifier: str, parts: dict[str, list[Document]]
+    catalogue: Catalogue,
+    source: Source,
+    header: Document,
+    identifier: str,
+    parts: dict[str, list[Document]],
+    movable: set[str],
 ) -> Document:
     feed = source.entry.feeds.order
     assert feed is not None
-    movable = {
-        part.key for part in catalogue.sources for _, reference in _part_feeds(part) if _may_move(part, reference)
-    }
     lists = {name: sorted(parts.get(name, []), key=_in_order_of(name)) for name in PARTS.values()}
     return {
         "_id": identifier,

@@ -224,11 +224,9 @@ def _split(full: str, title: str | None) -> tuple[str | None, str | None, str | 
         last, _, first = full.partition(",")
         return title, first.strip(), last.strip()
     parts = full.split()
-    if len(parts) > 1 and word(parts[0]) in _TITLES:
-        title = title or parts.pop(0)
-    if len(parts) == 1:
-        return title, None, parts[0]
-    return title, " ".join(parts[:-1]), parts[-1]
+    if parts and word(parts[0]) in _TITLES:
+        title, parts = title or parts[0], parts[1:]
+    return title, " ".join(parts[:-1]), parts[-1] if parts else None
 
 
 def _groups(name: str) -> set[str]:

@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,8 @@ from sv_assets.worklist import PENDING_INDEX, clear_pending, work_off
 
 log = logging.getLogger(__name__)
 STATION = "identity"
+MAX_SHARED = 60
+"""A key that more records than this share is no evidence."""
 INDEXES = [
     PENDING_INDEX,
     IndexModel([("keys", 1)]),
@@ -210,10 +212,15 @@ def match_keys(record_id: str, same_as: Iterable[str], compared: Document) -> li
 
 
 def _write(store: Store, records: list[Document], report: StationReport) -> None:
-    """Write what changed, and put it on the work list of matching. The `customer_id` of a record is never touched here."""
+    """Write what changed, and put it on the work list of matching. The `customer_id` of a record is never touched here.
+
+    `_sv.given_up` are the keys that a record had before and that too many shared: without it they may be evidence.
+    """
     collection = store.identity["party_records"]
     ids = [record["_id"] for record in records]
-    stored = {d["_id"]: d for d in find_many(collection, "_id", ids, {"_sv.hash": 1})}
+    stored = {d["_id"]: d for d in find_many(collection, "_id", ids, {"_sv.hash": 1, "keys": 1})}
+    lost = {r["_id"]: set(stored[r["_id"]]["keys"]) - set(r["keys"]) for r in records if r["_id"] in stored}
+    over_shared = _over_shared(store, set().union(*lost.values()))
     updates = []
     for record in records:
         before = stored.get(record["_id"])
@@ -223,12 +230,16 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
         if before is not None and before["_sv"].get("hash") == content:
             continue
         fields = {name: value for name, value in record.items() if name != "_id"}
+        given_up = sorted(lost.get(record["_id"], set()) & over_shared)
         updates.append(
             UpdateOne(
                 {"_id": record["_id"]},
                 {
                     "$set": {**fields, "_sv.hash": content},
-                    "$addToSet": {"_sv.pending": "match"},
+                    "$addToSet": {
+                        "_sv.pending": "match",
+                        **({"_sv.given_up": {"$each": given_up}} if given_up else {}),
+                    },
                     "$inc": {"_sv.revision": 1},
                 },
                 upsert=True,
@@ -237,3 +248,12 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
     inserted, updated = bulk_write(collection, updates)
     report.inserted += inserted
     report.updated += updated
+
+
+def _over_shared(store: Store, keys: set[str]) -> set[str]:
+    """Those of the keys that more than `MAX_SHARED` records share now."""
+    found = find_many(
+        store.identity["party_records"], "keys", {k for k in keys if not k.startswith("record:")}, {"keys": 1}
+    )
+    shared = Counter(key for record in {r["_id"]: r for r in found}.values() for key in record["keys"])
+    return {key for key in keys if shared[key] > MAX_SHARED}

@@ -90,7 +90,8 @@ def insert(source: Source, document: Document) -> InsertOne[Document]:
 
 def tombstone(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
     """Marks a row as deleted. Its last fields stay beside the mark, so that later stations find what it was part of."""
-    bookkeeping = _bookkeeping(origin, version, "delete", f"deleted at {version!r}")
+    content = bson.encode({"_id": identifier, "version": version}, codec_options=CODEC)
+    bookkeeping = _bookkeeping(origin, version, "delete", hashlib.blake2b(content, digest_size=16).hexdigest())
     return UpdateOne(
         {"_id": identifier},
         [

@@ -85,7 +85,7 @@ class LandingWriter:
             here, there = document["_sv"], stored.get(document["_id"])
             if there is not None and there["hash"] == here["hash"]:
                 outcome.unchanged += 1
-            elif there is not None and there["version"] > here["version"]:
+            elif there is not None and "version" in there and there["version"] > here["version"]:
                 outcome.stale += 1
             else:
                 updates.append(upsert(document))

@@ -99,9 +99,8 @@ class CaptureReader(TableReader):
         self, order: list[sa.ColumnClause[Any]], where: list[Condition], after: list[Any] | None
     ) -> Iterator[tuple[Sequence[Sequence[Any]], dt.datetime]]:
         indexes = [self._names.index(column.name) for column in order]
-        statement: sa.Select[Any] = sa.select(*[sa.column(name) for name in self._names]).select_from(
-            self._shape.clause
-        )
+        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self._names]
+        statement = sa.select(*columns).select_from(self._shape.clause)
         while True:
             conditions = [*where, *([_beyond(order, after)] if after is not None else [])]
             extracted_at = _now()

@@ -1,0 +1,51 @@
+"""`sv`: the platform from the command line. Thin commands; what they do lives in the stations."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sv_assets.cli import demo, doctor, estate, find, run
+from sv_assets.cli.output import complain
+from sv_assets.errors import ConfigurationError, SvError
+
+app = typer.Typer(
+    name="sv",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="The single customer view: one true document per customer. Every command takes --json for scripts.",
+)
+app.add_typer(estate.app, name="estate")
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("reset")(run.reset)
+app.command("doctor")(doctor.doctor)
+app.command("find")(find.find)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"sv {installed('sv-assets')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 failed or nothing found, 2 wrong declaration, environment or usage."""
+    from sv_assets.mongo import explained_mongo_errors
+
+    try:
+        with explained_mongo_errors():
+            app()
+    except SvError as error:
+        complain(str(error))
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+    except KeyboardInterrupt:
+        complain("Stopped. What has landed stays; run the same command again to go on.")
+        sys.exit(130)

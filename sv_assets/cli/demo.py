@@ -1,0 +1,175 @@
+"""`sv demo`: from an empty machine to customer documents, with a summary of all that happened."""
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sv_assets.cli.estate import progress_bar
+from sv_assets.cli.execution import RunResult, execute
+from sv_assets.cli.find import display_name
+from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, table
+from sv_assets.cli.run import show_failed_checks
+from sv_assets.components.station import WRITTEN
+from sv_assets.settings import local_dir
+
+SUMMARY = "demo.json"
+_STATIONS = {
+    "identity/party_records": "party_records",
+    "identity/links": "links",
+    "identity/clusters": "clusters",
+    "single_view/orders": "orders",
+    "single_view/interactions": "interactions",
+    "single_view/consents": "consents",
+    "single_view/customers": "customers",
+}
+
+
+def demo(
+    people: Annotated[int, typer.Option(min=1, help="How many people the retailer knows, if it is seeded now.")] = 5000,
+    json: JsonOption = False,
+) -> None:
+    """Start the embedded estate, seed it if it is empty, materialise everything, and show what came out.
+
+    Writes the summary to .local/demo.json. Run again, it goes on from the bookmarks and writes only what changed.
+    """
+    from sv_assets import local
+
+    estate = local.up(local_dir())
+    for note in estate.notes:
+        errors.print(note)
+    if estate.seeded is None:
+        errors.print(f"Seeding a retailer with {people:,} people")
+        with progress_bar() as progress:
+            local.seed(local_dir(), estate.urls, people=people, progress=progress)
+    errors.print("Materialising everything through Dagster")
+    result = execute("incremental_now")
+    summary, sample = summarise(result, local_dir())
+    (local_dir() / SUMMARY).write_text(json_module.dumps(summary, indent=2) + "\n")
+    if json:
+        print_json(summary)
+    else:
+        _show(summary, sample, result)
+    for step, reason in result.failures:
+        complain(f"{step.replace('__', '/')}: {reason}")
+    if not result.success:
+        raise typer.Exit(2 if result.configuration_is_wrong else 1)
+
+
+def summarise(result: RunResult, directory: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The content of demo.json, and one well-filled customer, masked."""
+    from sv_assets.catalogue import load_catalogue
+    from sv_assets.customers.masking import masked
+    from sv_assets.local import pairwise_quality, read_truth
+    from sv_assets.mongo import store_from_environment
+
+    store = store_from_environment()
+    sources = []
+    for source in load_catalogue().sources:
+        metadata = result.assets.get(f"landing/{source.system}/{source.slug}", {})
+        sources.append(
+            {
+                "key": source.key,
+                "read": metadata.get("read", 0),
+                "landed": metadata.get(WRITTEN, 0),
+                "quarantined": metadata.get("quarantined", 0),
+            }
+        )
+    seconds = {"landing": round(sum(s for asset, s in result.asset_seconds.items() if asset.startswith("landing/")), 2)}
+    seconds.update({name: round(result.asset_seconds.get(asset, 0.0), 2) for asset, name in _STATIONS.items()})
+    seconds["checks"] = round(result.check_seconds, 2)
+    seconds["total"] = round(result.seconds, 2)
+    quality = _quality(store, directory, pairwise_quality, read_truth)
+    customers = store.single_view["customers"]
+    summary = {
+        "sources": sources,
+        "party_records": store.identity["party_records"].count_documents({"deleted": False}),
+        "customers": customers.count_documents({}),
+        "orders": store.single_view["orders"].count_documents({}),
+        "interactions": store.single_view["interactions"].count_documents({}),
+        "checks": {
+            "passed": sum(passed for _, _, passed, _, _ in result.checks),
+            "warned": sum(not passed and not is_error for _, _, passed, is_error, _ in result.checks),
+            "failed": sum(not passed and is_error for _, _, passed, is_error, _ in result.checks),
+        },
+        "seconds": seconds,
+        "identity": quality,
+        "changed": sum(metadata.get(WRITTEN, 0) for metadata in result.assets.values()),
+    }
+    best = max(customers.find({"orders.count": {"$gte": 3}}).limit(50), key=_filled, default=None)
+    store.close()
+    return summary, masked(best) if best else None
+
+
+def _quality(store: Any, directory: Path, pairwise_quality: Any, read_truth: Any) -> dict[str, float]:
+    """How the customers compare with what the generator knows; the pipeline itself never sees that file."""
+    found = store.identity["party_records"].find({"deleted": False}, {"customer_id": 1})
+    clusters = {record["_id"]: record.get("customer_id") for record in found}
+    quality = pairwise_quality(((r, p) for r, p in read_truth(directory / "truth.csv") if r in clusters), clusters)
+    return {"precision": round(quality["precision"], 5), "recall": round(quality["recall"], 5)}
+
+
+def _filled(customer: dict[str, Any]) -> tuple[int, int]:
+    systems = {account["system"] for account in customer["accounts"]}
+    return len(systems), len(customer["consents"]) + len(customer["addresses"]) + customer["interactions"]["count"]
+
+
+def _show(summary: dict[str, Any], sample: dict[str, Any] | None, result: RunResult) -> None:
+    table(
+        "Landed in this run",
+        ["source", "read", "landed", "quarantined"],
+        [[s["key"], s["read"], s["landed"], s["quarantined"]] for s in summary["sources"]],
+    )
+    counts = [
+        (name.replace("_", " "), summary[name]) for name in ("party_records", "customers", "orders", "interactions")
+    ]
+    table("The single view", ["", "documents"], counts)
+    table("Seconds", ["station", "seconds"], [[name, float(value)] for name, value in summary["seconds"].items()])
+    checks, quality = summary["checks"], summary["identity"]
+    console.print(f"Checks: {checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed.")
+    console.print(
+        f"Identity against the generator's truth: precision {quality['precision']:.2%}, recall {quality['recall']:.2%}.\n"
+    )
+    show_failed_checks(result.checks)
+    if sample:
+        _show_customer(sample)
+    if summary["changed"]:
+        console.print(f"[bold]{summary['changed']:,} documents written[/] in {summary['seconds']['total']:.1f} s.")
+    elif result.success:
+        console.print("[bold]Nothing had changed[/]: no document was written.")
+    console.print(
+        "\nWhat to do next:\n"
+        "  make dev                             the Dagster UI, with this run in its history\n"
+        "  sv estate tick --changes 50; sv run  change the estate, and see an incremental run find it\n"
+        "  sv find --order NUMBER               look a customer up\n"
+        "  make down                            stop the embedded servers\n"
+        "(`sv` is .venv/bin/sv)"
+    )
+
+
+def _show_customer(customer: dict[str, Any]) -> None:
+    def one_line(items: list[dict[str, Any]], *names: str) -> str:
+        return "; ".join(" ".join(str(item[name]) for name in names if item.get(name)) for item in items[:4])
+
+    orders = customer["orders"]
+    totals = "; ".join(f"{t['spend'].to_decimal():,.2f} {t['currency']}" for t in orders["totals"])
+    consents = [f"{c['channel']} {'yes' if c['granted'] else 'no'}" for c in customer["consents"]]
+    table(
+        f"One customer, masked: {customer['_id']}",
+        ["", "value"],
+        [
+            ["name", display_name(customer)],
+            ["e-mails", one_line(customer["emails"], "value")],
+            ["phones", one_line(customer["phones"], "value")],
+            ["addresses", one_line(customer["addresses"], "line_1", "town", "postcode")],
+            [
+                "known to",
+                ", ".join(sorted({a["system"] for a in customer["accounts"]}))
+                + f" ({len(customer['accounts'])} records)",
+            ],
+            ["consents", ", ".join(consents)],
+            ["orders", f"{orders['count']} ({totals})"],
+            ["interactions", f"{customer['interactions']['count']}, {customer['interactions']['open']} open"],
+        ],
+    )
