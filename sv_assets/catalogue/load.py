@@ -90,10 +90,10 @@ def read_sources(path: Path) -> Iterator[Source]:
         documents = list(yaml.safe_load_all(text))
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
-        line = f":{where.line + 1}" if where else ""
+        at_line = f":{where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or ("not UTF-8" if isinstance(error, UnicodeError) else str(error))
         raise ConfigurationError(
-            f"{path}{line}: this is not YAML ({problem}). Mend the indentation, quotes or value there."
+            f"{path}{at_line}: this is not YAML ({problem}). Mend the indentation, quotes or value there."
         ) from None
     for document, node in zip(documents, nodes, strict=True):
         for source, line in zip(*_declared(path, document, node), strict=True):
@@ -106,9 +106,7 @@ def _declared(path: Path, document: Any, node: yaml.Node) -> tuple[list[Source],
         raise ConfigurationError(f"{path}:{repeated[0]}: {repeated[1]!r} stands twice here. Remove one of the two.")
     kind = document.get("type") if isinstance(document, dict) else None
     if not isinstance(kind, str) or kind not in MODELS:
-        raise ConfigurationError(
-            f"{path}:{node.start_mark.line + 1}: type is {kind!r}; allowed: {', '.join(MODELS)}"
-        )
+        raise ConfigurationError(f"{path}:{node.start_mark.line + 1}: type is {kind!r}; allowed: {', '.join(MODELS)}")
     try:
         system = MODELS[kind].model_validate(document.get("attributes"))
     except ValidationError as error:
@@ -119,7 +117,8 @@ def _declared(path: Path, document: Any, node: yaml.Node) -> tuple[list[Source],
 
 
 def _child(node: yaml.Node, word: str) -> yaml.Node:
-    return next(value for key, value in node.value if key.value == word)
+    children: dict[str, yaml.Node] = {key.value: value for key, value in node.value}
+    return children[word]
 
 
 def sources_of(system: System) -> list[Source]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sv_assets.cli import demo, doctor, estate, find, run
+from sv_assets.cli import demo, dev, doctor, estate, find, run
 from sv_assets.cli.output import complain
 from sv_assets.errors import ConfigurationError, SvError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(estate.app, name="estate")
 app.command("demo")(demo.demo)
+app.command("dev")(dev.dev)
 app.command("run")(run.run)
 app.command("reset")(run.reset)
 app.command("doctor")(doctor.doctor)

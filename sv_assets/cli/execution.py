@@ -38,6 +38,7 @@ class RunResult:
 
 def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
     """Run a job (or the named assets of it) to its end. Failures are in the result, not raised."""
+    os.chdir(PROJECT_ROOT)  # dagster.yaml names its folders from here
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
     from sv_assets.definitions import defs
 

@@ -1,0 +1,53 @@
+"""`sv dev`: the embedded estate and the Dagster UI, with schedules and sensors."""
+
+import os
+import signal
+import socket
+import sys
+from typing import Annotated
+
+import typer
+
+from sv_assets.cli.output import errors
+from sv_assets.settings import PROJECT_ROOT, local_dir
+
+UI_PORT = 3000
+
+
+def dev(
+    port: Annotated[int | None, typer.Option(help="Port of the UI. Default: 3000, or a free one where that is taken.")] = None,
+    no_estate: Annotated[bool, typer.Option("--no-estate", help="Use the servers that the environment names.")] = False,
+) -> None:
+    """Start the embedded estate and the Dagster UI on it; Ctrl-C stops the UI, `make down` the estate."""
+    if not no_estate:
+        from sv_assets import local
+
+        estate = local.up(local_dir())
+        for note in estate.notes:
+            errors.print(note)
+        if estate.seeded is None:
+            errors.print("Nothing is seeded yet: `make demo` seeds a retailer and materialises everything.")
+    chosen = port or (UI_PORT if _is_free(UI_PORT) else _free_port())
+    errors.print(f"The Dagster UI will be at [bold]http://127.0.0.1:{chosen}[/] in some 15 seconds. Ctrl-C stops it.")
+    os.chdir(PROJECT_ROOT)
+    os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)
+    # A shell that starts us in the background makes us ignore SIGINT, and Dagster would inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    arguments = ["-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(chosen)]
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - our own interpreter, no shell
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
