@@ -44,4 +44,4 @@ clean: down ## Stop the servers and remove their data and the Dagster history
 	rm -rf .local
 
 lock: $(INSTALLED) ## Pin the newest allowed packages anew (needs uv)
-	uv pip compile --upgrade --universal --generate-hashes --no-header --no-emit-index-url --extra local --extra dev --python-version 3.11 -o requirements.lock pyproject.toml
+	uv pip compile --upgrade --universal --no-strip-extras --generate-hashes --no-header --no-emit-index-url --extra local --extra dev --python-version 3.11 -o requirements.lock pyproject.toml

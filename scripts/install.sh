@@ -34,6 +34,6 @@ if [ ! -x .venv/bin/pip ]; then
 fi
 
 echo "Installing the pinned packages (a minute or two the first time)"
-.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/bin/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+.venv/bin/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 touch .venv/installed

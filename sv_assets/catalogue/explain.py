@@ -72,7 +72,7 @@ def _message(model: type[BaseModel], error: Any) -> str:
         return f"{error['input']!r} is not allowed here; allowed: {_unquoted(context['expected'])}"
     if kind in _MAPPING_NEEDED:
         return f"a mapping is needed here, with the words: {', '.join(_words(allowed))}"
-    return _NEEDED.get(kind) or error["msg"].removeprefix("Value error, ")
+    return _NEEDED.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
 
 
 def _words(models: list[Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """A queue message becomes a record: its body, its business key and the version that the catalogue declares."""
 
 import json
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from bson import Decimal128, Int64
@@ -34,7 +34,7 @@ def convert_message(queue: QueueEntry, message_id: str, body: str) -> Record | R
 def _parsed(body: str) -> dict[str, Any]:
     try:
         document = json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (json.JSONDecodeError, RecursionError, InvalidOperation, ValueError):
+    except (json.JSONDecodeError, RecursionError, DecimalException, ValueError):
         raise DataError("the body is not JSON") from None
     if not isinstance(document, dict):
         raise DataError("the body is JSON, but not an object")
@@ -74,6 +74,8 @@ def _for_bson(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         if any("\0" in name for name in value):
             raise DataError("the body has a field name with a null character")
+        if not all(_is_unicode(name) for name in value):
+            raise DataError("the body has a field name that is not Unicode (half of a surrogate pair)")
         return {name: _for_bson(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
         return [_for_bson(item, depth + 1) for item in value]
@@ -91,7 +93,7 @@ def _number(value: Decimal) -> Any:
     if len(value.as_tuple().digits) <= 34:
         try:
             return Decimal128(value)
-        except (InvalidOperation, ValueError):
+        except (DecimalException, ValueError):
             pass
     return str(value)
 

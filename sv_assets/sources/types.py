@@ -7,8 +7,9 @@
 | decimal, numeric, money, smallmoney      | Decimal128      | more than 34 digits: null, its digits in `_sv.exact`           |
 | float, real                              | double          | NaN, Infinity: quarantine                                      |
 | date                                     | date, 00:00 UTC |                                                                |
-| datetime, smalldatetime, datetime2       | date, UTC       | digits below the millisecond: the local text in `_sv.exact`    |
-| time                                     | string          |                                                                |
+| datetime, smalldatetime, datetime2       | date, UTC       | digits below the millisecond, and times that the clocks skipped |
+|                                          |                 | in spring: the local text in `_sv.exact`                       |
+| time                                     | string          | `hh:mm:ss.nnnnnnn`                                             |
 | char, varchar, text, nchar … , xml       | string          | trailing spaces are kept                                       |
 | binary, varbinary, image, rowversion     | binary          |                                                                |
 | uniqueidentifier                         | UUID            |                                                                |
@@ -33,7 +34,8 @@ from sv_assets.errors import DataError
 
 _DECLARED = re.compile(r"^\s*([A-Za-z_]+[A-Za-z0-9_]*)\s*(?:\(\s*(\d+|max)\s*(?:,\s*(\d+)\s*)?\))?", re.IGNORECASE)
 _DECIMAL = decimal.Context(prec=60)
-_DATE_TIME = re.compile(r"^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,7}))?)?$")
+_DATE_TIME = re.compile(r"^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,7}))?)?$", re.ASCII)
+_TIME = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,7}))?)?$", re.ASCII)
 _INT_RANGES = {"bigint": 63, "int": 31, "integer": 31, "smallint": 15}
 
 
@@ -159,7 +161,8 @@ def _date_time(value: Any, zone: ZoneInfo) -> Any:
         utc = moment.replace(tzinfo=zone).astimezone(dt.timezone.utc)
     except (OverflowError, ValueError):
         raise DataError("is a date-time that has no UTC equivalent") from None
-    exact = f"{moment.isoformat(' ', 'seconds')}.{ticks}" if ticks[3:].strip("0") else None
+    skipped = utc.astimezone(zone).replace(tzinfo=None) != moment
+    exact = f"{moment.isoformat(' ', 'seconds')}.{ticks}" if skipped or ticks[3:].strip("0") else None
     value = utc.replace(microsecond=int(ticks[:3]) * 1000)
     return Inexact(value, exact) if exact else value
 
@@ -178,11 +181,12 @@ def _parse_date_time(value: Any) -> tuple[dt.datetime, str]:
 
 def _time(value: Any) -> Any:
     if isinstance(value, dt.time):
-        return value.isoformat(timespec="microseconds")
-    try:
-        return dt.time.fromisoformat(value).isoformat(timespec="microseconds")
-    except (TypeError, ValueError):
-        raise DataError("is not a time of day") from None
+        return value.isoformat("microseconds") + "0"
+    match = _TIME.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise DataError("is not a time of day")
+    hour, minute, second, ticks = match.groups()
+    return f"{hour}:{minute}:{second or '00'}.{(ticks or '').ljust(7, '0')}"
 
 
 def _uuid(value: Any) -> Any:
