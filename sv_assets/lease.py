@@ -95,7 +95,9 @@ def _is_gone(held: Document) -> bool:
     if held["host"] != socket.gethostname():
         return False
     try:
-        return bool(abs(psutil.Process(held["pid"]).create_time() - held["process_started"]) > 1.0)
+        holder = psutil.Process(held["pid"])
+        ended = holder.status() == psutil.STATUS_ZOMBIE
+        return ended or bool(abs(holder.create_time() - held["process_started"]) > 1.0)
     except psutil.NoSuchProcess:
         return True
 

@@ -30,10 +30,11 @@ from pymongo.errors import (
     ConfigurationError as MongoConfigurationError,
 )
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from sv_assets import settings
-from sv_assets.errors import ConfigurationError, TransientError
+from sv_assets.errors import ConfigurationError, SvError, TransientError
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -77,7 +78,11 @@ class Store:
 
     def _database(self, name: str) -> Database[Document]:
         return self.client.get_database(
-            self.prefix + name, codec_options=CODEC, write_concern=MAJORITY, read_concern=ReadConcern("local")
+            self.prefix + name,
+            codec_options=CODEC,
+            write_concern=MAJORITY,
+            read_concern=ReadConcern("local"),
+            read_preference=ReadPreference.PRIMARY,
         )
 
 
@@ -109,6 +114,13 @@ def explained_mongo_errors() -> Iterator[None]:
     """Turns what a driver raises when MongoDB is away or refuses us into our own errors, in one sentence."""
     try:
         yield
+    except BulkWriteError as error:
+        # Not "from error": its text holds the documents.
+        codes = sorted({str(e.get("code")) for e in error.details.get("writeErrors", [])})
+        raise SvError(
+            f"MongoDB refused {len(error.details.get('writeErrors', []))} writes (codes {', '.join(codes) or 'none'}). "
+            "Code 121 is a validator's; look the others up in MongoDB's error codes."
+        ) from None
     except (ServerSelectionTimeoutError, AutoReconnect, WTimeoutError, ExecutionTimeout) as error:
         raise TransientError(
             f"MongoDB does not answer at {settings.masked(settings.variable('SV_MONGO_URL') or 'the given URL')} "
@@ -116,10 +128,10 @@ def explained_mongo_errors() -> Iterator[None]:
         ) from error
     except OperationFailure as error:
         if error.code not in (13, 18, 8000):
-            raise
+            raise SvError(f"MongoDB refused a statement (code {error.code}, {type(error).__name__}).") from None
         raise ConfigurationError(
             "MongoDB refuses our user (not authorised). Check the user, password and roles behind SV_MONGO_URL."
-        ) from error
+        ) from None
 
 
 def ensure_indexes(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:

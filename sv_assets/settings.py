@@ -12,8 +12,8 @@ from sv_assets.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _REFERENCE = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}")
-_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
-_KEYWORD_SECRET = re.compile(r"(?i)\b(pwd|password|accesskey|secret)(\s*=\s*)[^;&\s]+")
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):(\S*)@")
+_KEYWORD_SECRET = re.compile(r"(?i)(pwd|password|accesskey|secret)(\s*(?:=|%3D)\s*)(?:\{[^}]*\}|(?:(?!%3B)[^;&\s])+)")
 
 
 def local_dir() -> Path:

@@ -7,13 +7,13 @@ in between. So no crash can separate a change from the work it causes.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from pymongo import IndexModel, UpdateMany, UpdateOne
 from pymongo.collection import Collection
 
 from sv_assets.mongo import Document, in_batches
+from sv_assets.write_behind import write_behind
 
 T = TypeVar("T")
 CLEARED_TOGETHER = 200
@@ -88,12 +88,4 @@ def work_off(
     passes: list[Document] = [{}] if everything else []
     for selection in [*passes, {"_sv.pending": station}, {"_sv.pending": station}]:
         cursor = collection.find(selection).batch_size(size)
-        with ThreadPoolExecutor(1, thread_name_prefix=f"write-{station}") as writer:
-            last: Future[None] | None = None
-            for batch in in_batches(cursor, size):
-                built = build(batch)
-                if last:
-                    last.result()
-                last = writer.submit(write, batch, built)
-            if last:
-                last.result()
+        write_behind(((batch, build(batch)) for batch in in_batches(cursor, size)), lambda pair: write(*pair))

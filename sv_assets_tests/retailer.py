@@ -1,7 +1,7 @@
 """The project's own catalogue over a store of the test's own: land rows by hand, run the stations, look at what came out."""
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import count
@@ -134,13 +134,13 @@ class Retailer:
         return {tuple(link["ends"]): link["rules"] for link in self.store.identity["links"].find({})}
 
     def waiting(self) -> dict[str, int]:
-        """How many documents are on any work list, by collection; only those with some."""
+        """How many documents are on each work list, whatever collection they are in; only lists with some."""
         collections = [
             *(self.store.landing[s.key] for s in self.catalogue.sources),
             *(self.store.identity[name] for name in ("party_records", "clusters")),
         ]
-        counts = {c.name: sum("pending" in d["_sv"] for d in c.find({}, {"_sv.pending": 1})) for c in collections}
-        return {name: number for name, number in counts.items() if number}
+        found = (document for c in collections for document in c.find({}, {"_sv.pending": 1}))
+        return dict(Counter(station for document in found for station in document["_sv"].get("pending", [])))
 
     def _writer(self, source: Source) -> LandingWriter:
         if source.key not in self._writers:

@@ -6,6 +6,8 @@ path into a message (`$.account.email`), or a constant (`{const: marketing}`).
 
 import datetime as dt
 import re
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -257,6 +259,28 @@ class Feeds(Entry):
 Sensitivity = Literal["contact", "name", "address", "sensitive"]
 
 
+def paths_of(entry: Entry) -> Iterator[str]:
+    """Every column or path that a feed names, however deep."""
+    for name in type(entry).model_fields:
+        value = getattr(entry, name)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Const):
+                continue
+            if isinstance(item, Entry):
+                yield from paths_of(item)
+            elif isinstance(item, str) and not _is_word(entry, name):
+                yield item
+
+
+def _is_word(entry: Entry, field: str) -> bool:
+    """True for fields that hold a name of ours (`system`, `otherwise`, `party: self`), not a column."""
+    if isinstance(entry, Reference):
+        return field != "key"
+    if isinstance(entry, OrderReference):
+        return field == "system"
+    return field == "party"
+
+
 # --- sources and systems ---------------------------------------------------------------------------------------------
 
 
@@ -302,6 +326,11 @@ class QueueEntry(Entry):
     feeds: Feeds = Feeds()
     visibility_seconds: int = Field(default=300, ge=30, le=43_200)
     receivers: int = Field(default=4, ge=1, le=32)
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Every path into the message that a feed names."""
+        return sorted(set(paths_of(self.feeds)))
 
     @field_validator("key", "version")
     @classmethod

@@ -9,13 +9,13 @@ from typing import cast
 from sv_assets.catalogue.model import (
     AddressFields,
     Const,
-    Entry,
     OrderReference,
     QueueEntry,
     Reference,
     SqlServerSystemModel,
     SqsQueuesModel,
     TableEntry,
+    paths_of,
 )
 
 STATION_OF_FEED = {
@@ -120,29 +120,7 @@ class Source:
 
     def paths_used(self) -> set[str]:
         """The columns, or paths into a message, that `feeds` and `pii` name."""
-        return {*self.entry.pii, *_paths(self.entry.feeds)}
-
-
-def _paths(entry: Entry) -> Iterator[str]:
-    """Every column or path that a feed names, however deep."""
-    for name in type(entry).model_fields:
-        value = getattr(entry, name)
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, Const):
-                continue
-            if isinstance(item, Entry):
-                yield from _paths(item)
-            elif isinstance(item, str) and not _is_word(entry, name):
-                yield item
-
-
-def _is_word(entry: Entry, field: str) -> bool:
-    """True for fields that hold a name of ours (`system`, `otherwise`, `party: self`), not a column."""
-    if isinstance(entry, Reference):
-        return field != "key"
-    if isinstance(entry, OrderReference):
-        return field == "system"
-    return field == "party"
+        return {*self.entry.pii, *paths_of(self.entry.feeds)}
 
 
 def address_fields(entry: AddressFields) -> dict[str, str | Const]:

@@ -15,7 +15,9 @@ UI_PORT = 3000
 
 
 def dev(
-    port: Annotated[int | None, typer.Option(help="Port of the UI. Default: 3000, or a free one where that is taken.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the UI. Default: 3000, or a free one where that is taken.")
+    ] = None,
     no_estate: Annotated[bool, typer.Option("--no-estate", help="Use the servers that the environment names.")] = False,
 ) -> None:
     """Start the embedded estate and the Dagster UI on it; Ctrl-C stops the UI, `make down` the estate."""
@@ -28,9 +30,15 @@ def dev(
         if estate.seeded is None:
             errors.print("Nothing is seeded yet: `make demo` seeds a retailer and materialises everything.")
     chosen = port or (UI_PORT if _is_free(UI_PORT) else _free_port())
+    import dagster as dg
+
+    from sv_assets.cli.execution import limit_pools
+
     errors.print(f"The Dagster UI will be at [bold]http://127.0.0.1:{chosen}[/] in some 15 seconds. Ctrl-C stops it.")
     os.chdir(PROJECT_ROOT)
     os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)
+    with dg.DagsterInstance.get() as instance:
+        limit_pools(instance)
     # A shell that starts us in the background makes us ignore SIGINT, and Dagster would inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     arguments = ["-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(chosen)]

@@ -50,6 +50,7 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
     run_id = str(uuid.uuid4())
     (PROJECT_ROOT / ".local" / "dagster").mkdir(parents=True, exist_ok=True)
     with dg.DagsterInstance.get() as instance:
+        limit_pools(instance)
         _close_runs_of_dead_processes(instance)
         started = time.monotonic()
         with _progress(instance, run_id), _quiet():
@@ -156,6 +157,16 @@ def _progress(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
             status.stop()
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+def limit_pools(instance: dg.DagsterInstance) -> None:
+    """As many runs at once may read a system as its `max_connections` says."""
+    from sv_assets.catalogue import load_catalogue
+
+    for source in load_catalogue().sources:
+        if not source.is_queue:
+            pool = f"legacy_{source.system}"
+            instance.event_log_storage.set_concurrency_slots(pool, source.sql_system.max_connections)
 
 
 def _close_runs_of_dead_processes(instance: dg.DagsterInstance) -> None:

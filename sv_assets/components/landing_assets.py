@@ -18,11 +18,12 @@ MOST_PARTITIONS_REPORTED = 1100
 class TableRunConfig(dg.Config):
     """How a table is landed.
 
-    `full`: read everything again, not only from the bookmark. `allow_deletes`: believe the source although more rows
-    are gone than its `max_delete_share`.
+    `full`: read everything again, not only from the bookmark. `from_bookmark`: go on from the bookmark, whatever day the
+    run was started for. `allow_deletes`: believe the source although more rows are gone than its `max_delete_share`.
     """
 
     full: bool = False
+    from_bookmark: bool = False
     allow_deletes: bool = False
 
 
@@ -101,7 +102,7 @@ def _table_asset(source: Source) -> dg.AssetsDefinition:
     def landing(
         context: dg.AssetExecutionContext, config: TableRunConfig, mongo: MongoResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        window = _window(context)
+        window = None if config.full or config.from_bookmark else _window(context)
         with explained_failures(), mongo.store() as store:
             report = land_table(
                 store,
@@ -191,17 +192,18 @@ def _observe(context: dg.AssetExecutionContext, source: Source, report: LandingR
 
 
 def _report_partitions(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
-    """An unpartitioned run says which days it landed rows of, so that the UI shows them as there."""
+    """An unpartitioned run says which days it landed rows of, a scan all days there are, so that the UI shows them."""
     partitions = daily_partitions(source)
     if partitions is None:
         return
     known = set(partitions.get_partition_keys(current_time=dt.datetime.now(dt.timezone.utc)))
-    days = sorted(known & report.outcome.by_partition.keys())[-MOST_PARTITIONS_REPORTED:]
+    landed = known if report.scanned else known & report.outcome.by_partition.keys()
+    days = sorted(landed)[-MOST_PARTITIONS_REPORTED:]
     for day in days:
         context.log_event(
             dg.AssetMaterialization(
                 landing_key(source),
                 partition=day,
-                metadata={"dagster/partition_row_count": report.outcome.by_partition[day]},
+                metadata={"rows_landed_in_this_run": report.outcome.by_partition.get(day, 0)},
             )
         )

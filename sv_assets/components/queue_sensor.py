@@ -19,7 +19,8 @@ QUEUE_TAG = "sv/queue"
 def queue_sensor(source: Source) -> dg.SensorDefinition:
     """Drains the queue and lets what it changed flow to the customers. Its depth is shown on the queue's own asset.
 
-    The cursor counts the runs requested: the run key of a tick that is evaluated twice is the same, so one run starts.
+    A run is requested once after each one that ended: its run key names that one, so a tick that is evaluated twice
+    starts one run, and a cursor that is reset changes nothing.
     """
 
     @dg.sensor(
@@ -38,15 +39,17 @@ def queue_sensor(source: Source) -> dg.SensorDefinition:
             legacy_key(source),
             metadata={"waiting": found.visible, "in_flight": found.in_flight, "delayed": found.delayed},
         )
-        runs = int(context.cursor or 0)
+        last = next(iter(context.instance.get_runs(dg.RunsFilter(tags={QUEUE_TAG: source.key}), limit=1)), None)
         skip = None
         if found.visible == 0:
             skip = "No message waits."
-        elif context.instance.get_runs(dg.RunsFilter(tags={QUEUE_TAG: source.key}, statuses=UNDER_WAY), limit=1):
+        elif last and last.status in UNDER_WAY:
             skip = f"{found.visible:,} messages wait, and a run is under way."
         if skip:
-            return dg.SensorResult(skip_reason=dg.SkipReason(skip), asset_events=[observation], cursor=str(runs))
-        request = dg.RunRequest(run_key=f"{source.key}:{runs + 1}", tags={QUEUE_TAG: source.key})
-        return dg.SensorResult(run_requests=[request], asset_events=[observation], cursor=str(runs + 1))
+            return dg.SensorResult(skip_reason=dg.SkipReason(skip), asset_events=[observation])
+        run_key = f"{source.key} after {last.run_id if last else 'none'}"
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=run_key, tags={QUEUE_TAG: source.key})], asset_events=[observation]
+        )
 
     return depth

@@ -32,7 +32,7 @@ def explained_failures() -> Iterator[None]:
             description=str(error),
             metadata={ERROR_CLASS: type(error).__name__},
             allow_retries=isinstance(error, TransientError),
-        ) from error
+        ) from None
 
 
 def station_metadata(

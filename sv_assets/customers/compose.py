@@ -14,7 +14,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import bson
@@ -226,7 +226,11 @@ def _totals(orders: Iterable[Document]) -> list[Document]:
 
 
 def _decimal(value: Any) -> Decimal:
-    return value.to_decimal() if isinstance(value, Decimal128) else Decimal(str(value or 0))
+    """An amount; what is no number (text in a legacy column) adds nothing."""
+    try:
+        return value.to_decimal() if isinstance(value, Decimal128) else Decimal(str(value or 0))
+    except InvalidOperation:
+        return Decimal(0)
 
 
 def _interactions(interactions: list[Document]) -> Document:

@@ -1,5 +1,7 @@
 """Interactions (calls, complaints) and consents, each from one row or message."""
 
+from typing import Any
+
 from pymongo import IndexModel
 
 from sv_assets.catalogue.load import Catalogue
@@ -35,16 +37,16 @@ def consents_of(catalogue: Catalogue, source: Source, row: Document) -> list[Doc
     consents = []
     for feed in source.entry.feeds.consent:
         purpose, channel = field_value(source, row, feed.purpose), field_value(source, row, feed.channel)
-        granted = field_value(source, row, feed.granted)
+        granted = yes_or_no(field_value(source, row, feed.granted))
         if granted is None:
-            continue
+            continue  # it does not say, or says it in words that are neither yes nor no
         consents.append(
             {
                 "_id": f"{source.record_id(key_text(row['_id']))}#{purpose}/{channel}",
                 **origin(source, row),
                 "purpose": purpose,
                 "channel": channel,
-                "granted": granted is True or granted == 1,
+                "granted": granted,
                 "observed_at": field_value(source, row, feed.observed_at),
                 "party": party_of(catalogue, source, feed.party, row),
             }
@@ -52,6 +54,16 @@ def consents_of(catalogue: Catalogue, source: Source, row: Document) -> list[Doc
     return consents
 
 
+def yes_or_no(value: Any) -> bool | None:
+    """What a legacy value means as an answer; None where it is none."""
+    if isinstance(value, str):
+        value = value.strip().casefold()
+        return True if value in _YES else False if value in _NO else None
+    return bool(value) if value in (0, 1) else None
+
+
+_YES = frozenset({"y", "yes", "true", "t", "1", "in", "granted"})
+_NO = frozenset({"n", "no", "false", "f", "0", "out", "refused"})
 RECORD_INDEX = IndexModel([("record", 1)])
 INTERACTIONS = FactStation(
     "interactions", ("interaction",), facts_of_rows("interactions", interaction_of), (RECORD_INDEX,)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 
 from pymongo import DeleteOne, IndexModel, ReplaceOne
 from pymongo.errors import CollectionInvalid
@@ -80,10 +81,8 @@ def prepare(store: Store) -> None:
     """Create the collection with its validator and indexes where they are missing; safe to repeat."""
     name = "customers"
     if name not in store.single_view.list_collection_names():
-        try:
+        with suppress(CollectionInvalid):  # another run created it in this instant
             store.single_view.create_collection(name, validator=VALIDATOR)
-        except CollectionInvalid:
-            pass  # another run created it in this instant
     ensure_indexes(store.single_view[name], INDEXES)
 
 

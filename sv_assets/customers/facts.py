@@ -126,7 +126,8 @@ def facts_of_rows(name: str, make: Callable[[Catalogue, Source, Document], list[
 def _write(
     store: Store, station: FactStation, built: list[Document], gone: Iterable[str], report: StationReport
 ) -> None:
-    """Write the facts that changed, after their customers are on the work list, so that a crash loses neither."""
+    """Write the facts that changed. Their customers go on the work list before, so that a crash loses neither, and
+    after, because another run may have composed them in between."""
     collection = store.single_view[station.name]
     ids = current_ids(store, {fact["party"] for fact in built if fact["party"]})
     gone = list(gone)
@@ -146,12 +147,15 @@ def _write(
         if identifier in stored:
             customers.update(c for c in (stored[identifier].get("customer_id"),) if c)
             writes.append(DeleteOne({"_id": identifier}))
-    bulk_write(store.identity["clusters"], mark_pending(customers, "customers"))
+    marks = mark_pending(customers, "customers")
+    bulk_write(store.identity["clusters"], marks)
     for batch in in_batches(writes):
         result = collection.bulk_write(batch, ordered=False)
         report.inserted += result.upserted_count
         report.updated += result.modified_count
         report.deleted += result.deleted_count
+    if writes:
+        bulk_write(store.identity["clusters"], marks)
 
 
 def resolved(fact: Document, ids: dict[str, str]) -> Document:

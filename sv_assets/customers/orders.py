@@ -1,15 +1,19 @@
 """Orders: header, lines, payments, refunds and delivery events of one order in one document, whatever came first."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
+from bson import Decimal128
 from pymongo import IndexModel
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.model import Entry, FieldSpec, OrderReference
 from sv_assets.catalogue.source import Source
 from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin, party_of
+from sv_assets.identity.party import reference_value
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.sources.keys import key_text
@@ -41,7 +45,9 @@ def build_orders(store: Store, catalogue: Catalogue, source: Source, rows: list[
                 gone.append(identifier)
             else:
                 built.append(
-                    _order(catalogue, header_source, header, identifier, parts.get(header["_id"], {}), movable)
+                    _order(
+                        catalogue, header_source, header, identifier, parts.get(key_text(header["_id"]), {}), movable
+                    )
                 )
     return Built(built, gone, used)
 
@@ -55,7 +61,8 @@ def _headers_of(
         headers[source.key].update({row["_id"]: row for row in rows})
     for _, reference in _part_feeds(source):
         order_source = catalogue.order_source(reference.system or source.system)
-        values = {v for row in rows if (v := field_value(source, row, reference.id or reference.number)) is not None}
+        path = reference.id or reference.number or ""
+        values = {v for row in rows if (v := reference_value(source, row, path)) is not None}
         field = "_id" if reference.id else _number_field(order_source)
         found = {d["_id"]: d for d in find_many(store.landing[order_source.key], field, values)}
         if _may_move(source, reference):
@@ -72,7 +79,7 @@ def _headers_of(
 def _parts_of(
     store: Store, catalogue: Catalogue, order_source: Source, headers: list[Document], used: dict[str, list[Document]]
 ) -> dict[Any, dict[str, list[Document]]]:
-    """By the `_id` of the order row, its parts by the list they stand in. The rows read are added to `used`."""
+    """By the key of the order row (as text, so that numbers of different types meet), its parts by the list they stand in. The rows read are added to `used`."""
     assert order_source.entry.feeds.order is not None
     number_of = {h["_id"]: field_value(order_source, h, order_source.entry.feeds.order.number) for h in headers}
     by_number: dict[Any, list[Any]] = defaultdict(list)
@@ -96,10 +103,10 @@ def _parts_of(
                 used[source.key].append(row)
                 if row["_sv"]["deleted"]:
                     continue
-                value = field_value(source, row, path)
+                value = reference_value(source, row, path)
                 part = _part(source, feed, row)
                 for identifier in [value] if reference.id else by_number[value]:
-                    parts[identifier][PARTS[feed]].append(part)
+                    parts[key_text(identifier)][PARTS[feed]].append(part)
     return parts
 
 
@@ -157,10 +164,20 @@ def _order(
 
 def _in_order_of(name: str) -> Any:
     fields = _SORTED_BY[name]
-    return lambda part: (
-        [(part.get(f) is None, part.get(f) if part.get(f) is not None else 0) for f in fields],
-        part["record"],
-    )
+    return lambda part: ([_rank(part.get(field)) for field in fields], part["record"])
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """What sorts values of any kind: numbers, moments, text, all others, and nothing at last. Messages may mix them."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if isinstance(value, (int, float, Decimal)):
+        return (0, value) if value == value else (3, "NaN")
+    if isinstance(value, dt.datetime):
+        return 1, value
+    if isinstance(value, str):
+        return 2, value
+    return (4, 0) if value is None else (3, repr(value))
 
 
 def _part_feeds(source: Source) -> list[tuple[str, OrderReference]]:

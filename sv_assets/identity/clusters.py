@@ -7,6 +7,7 @@ What happens to ids
 - A new cluster gets a new id, made from its first record.
 - Clusters that become one keep the oldest id; the others become aliases, which resolve for ever.
 - When a cluster falls apart, the part with the anchor (the record the id was made from) keeps the id.
+- A record that goes over to another cluster takes that one's id.
 Each of these is an event that says why. Everything written is keyed by what it says, so a run that was killed half-way
 and runs again writes the same.
 """
@@ -71,9 +72,14 @@ def resolve(store: Store, customer_id: str) -> str:
 
 
 def current_ids(store: Store, record_ids: Iterable[str]) -> dict[str, str]:
-    """The customer_id of each party record that has one."""
-    found = find_many(store.identity["party_records"], "_id", set(record_ids), {"customer_id": 1})
-    return {record["_id"]: record["customer_id"] for record in found if record.get("customer_id")}
+    """The customer_id of each party record that has one. A deleted record keeps it as long as its customer lives on."""
+    fields = {"customer_id": 1, "deleted": 1}
+    found = find_many(store.identity["party_records"], "_id", set(record_ids), fields)
+    records = [record for record in found if record.get("customer_id")]
+    doubtful = {record["customer_id"] for record in records if record["deleted"]}
+    states = find_many(store.identity["clusters"], "_id", doubtful, {"state": 1})
+    closed = {cluster["_id"] for cluster in states if cluster["state"] == "closed"}
+    return {record["_id"]: record["customer_id"] for record in records if record["customer_id"] not in closed}
 
 
 def divide(records: dict[str, Document], links: Iterable[Document]) -> list[list[str]]:
@@ -135,7 +141,7 @@ def _refresh_batch(store: Store, batch: list[Document], report: StationReport) -
     evidence = _evidence(links)
     now = dt.datetime.now(dt.timezone.utc)
 
-    bulk_write(identity["events"], _events(decided, closed, known, evidence, now))
+    bulk_write(identity["events"], _events(decided, closed, known, records, evidence, now))
     for cluster in decided:
         for loser in cluster.merged:
             identity["aliases"].update_many({"customer_id": loser}, {"$set": {"customer_id": cluster.customer_id}})
@@ -148,7 +154,7 @@ def _refresh_batch(store: Store, batch: list[Document], report: StationReport) -
     inserted, updated = bulk_write(identity["clusters"], _cluster_updates(decided, closed, known, touched))
     report.inserted += inserted
     report.updated += updated
-    moves = _moves(decided, records)
+    moves = _moves(decided, closed, records)
     pending = [r for r in records.values() if "cluster" in r["_sv"].get("pending", [])]
     stay = clear_pending((r for r in pending if r["_id"] not in moves), "cluster", "revision")
     bulk_write(identity["party_records"], [*moves.values(), *stay])
@@ -211,7 +217,7 @@ def _assign(
         else:
             claims[part_of[heir]].append({**cluster, "anchor": heir})
     decided: list[Cluster] = []
-    now = dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
+    now = dt.datetime.now(dt.timezone.utc)
     new_ids = _new_ids(store, [part[0] for n, part in enumerate(parts) if not claims[n]])
     for n, part in enumerate(parts):
         claimants = sorted(claims[n], key=lambda c: (c["born"], c["_id"]))
@@ -252,17 +258,18 @@ def _events(
     decided: list[Cluster],
     closed: list[Document],
     known: dict[str, Document],
+    records: dict[str, Document],
     evidence: dict[str, list[Document]],
     now: dt.datetime,
 ) -> list[UpdateOne]:
     events: list[Document] = []
+
+    def why(of: Iterable[str]) -> list[Document]:
+        links = {link["_id"]: link for r in of for link in evidence.get(r, [])}
+        return [{"between": links[i]["ends"], "rules": links[i]["rules"]} for i in sorted(links)[:20]]
+
     for cluster in decided:
-        why = sorted(
-            {link["_id"]: link for r in cluster.records for link in evidence.get(r, [])}.values(),
-            key=lambda e: str(e["_id"]),
-        )[:20]
-        shown = [{"between": link["ends"], "rules": link["rules"]} for link in why]
-        common: Document = {"records": list(cluster.records)[:100], "evidence": shown}
+        common: Document = {"records": list(cluster.records)[:100], "evidence": why(cluster.records)}
         if cluster.customer_id not in known:
             kind = "split" if cluster.split_from else "created"
             ids = [cluster.customer_id, *cluster.split_from]
@@ -270,6 +277,11 @@ def _events(
         for loser in cluster.merged:
             ids = [cluster.customer_id, loser]
             events.append({"_id": f"merged:{loser}", "kind": "merged", "customer_ids": ids, **common})
+        for record in _came_over(cluster, known, records):
+            identifier = f"moved:{record}:{records[record]['_sv']['revision']}"
+            ids = [cluster.customer_id, records[record]["customer_id"]]
+            moved: Document = {"records": [record], "evidence": why([record])}
+            events.append({"_id": identifier, "kind": "moved", "customer_ids": ids, **moved})
     for cluster_document in closed:
         if cluster_document["state"] != "closed":
             identifier = f"closed:{cluster_document['_id']}:{cluster_document['_sv']['revision']}"
@@ -289,6 +301,15 @@ def _events(
         )
         for e in events
     ]
+
+
+def _came_over(cluster: Cluster, known: dict[str, Document], records: dict[str, Document]) -> list[str]:
+    """The records that a customer has from another one that lives on without them."""
+    if cluster.customer_id not in known:
+        return []
+    joined = set(cluster.records) - set(known[cluster.customer_id]["records"])
+    ours = {None, cluster.customer_id, *cluster.merged}
+    return sorted(record for record in joined if records[record].get("customer_id") not in ours)
 
 
 def _cluster_updates(
@@ -329,26 +350,27 @@ def _cluster_updates(
     return updates
 
 
-def _moves(decided: list[Cluster], records: dict[str, Document]) -> dict[str, UpdateOne]:
+def _moves(decided: list[Cluster], closed: list[Document], records: dict[str, Document]) -> dict[str, UpdateOne]:
     """By record, the update that gives it another customer_id and takes it off the work list.
 
-    Where it had another one before, what refers to the record must follow.
+    Where it had another one before, or its customer is closed, what refers to the record must hear of it.
     """
     updates = {}
     became = {loser: cluster.customer_id for cluster in decided for loser in cluster.merged}
     new_ids = {record: cluster.customer_id for cluster in decided for record in cluster.records}
+    without_customer = {cluster["_id"] for cluster in closed}
     for identifier, record in records.items():
         before = record.get("customer_id")
         after = new_ids.get(identifier) or became.get(before or "", before)
-        if after == before:
+        if after == before and before not in without_customer:
             continue
-        waiting = set(record["_sv"].get("pending", [])) - {"cluster"}
+        rest: Document = {"$setDifference": [{"$ifNull": ["$_sv.pending", []]}, ["cluster"]]}
         if before is not None:
-            waiting |= set(FACT_STATIONS)
-        change: Document = {"$set": {"customer_id": after}, "$inc": {"_sv.revision": 1}}
-        if waiting:
-            change["$set"]["_sv.pending"] = sorted(waiting)
-        else:
-            change["$unset"] = {"_sv.pending": ""}
-        updates[identifier] = UpdateOne({"_id": identifier}, change)
+            rest = {"$setUnion": [rest, list(FACT_STATIONS)]}
+        change = {
+            "customer_id": after,
+            "_sv.revision": {"$add": [{"$ifNull": ["$_sv.revision", 0]}, 1]},
+            "_sv.pending": {"$cond": [{"$eq": [rest, []]}, "$$REMOVE", rest]},
+        }
+        updates[identifier] = UpdateOne({"_id": identifier}, [{"$set": change}])
     return updates

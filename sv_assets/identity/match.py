@@ -6,7 +6,7 @@
 | email              | a normalised e-mail address                             | first names, titles or birth dates clash  |
 | phone_and_surname  | a phone number in E.164, and the surname                | first names, titles or birth dates clash  |
 
-A key that more than `MAX_SHARED` records share is no evidence (a switchboard, a placeholder nobody listed). When a key
+A key that more than `MAX_SHARED` records share is no evidence (a switchboard, a placeholder nobody listed, a "walk-in customer" number). When a key
 comes to be shared by more than that, or by fewer again, the links of all its records are decided anew.
 """
 
@@ -64,7 +64,7 @@ def _decided(store: Store, batch: list[Document]) -> Decided:
     ids = {record["_id"] for record in batch}
     links: dict[str, Document] = {}
     for key, members in _blocks(sharing, batch).items():
-        if key.startswith("record:") or len(members) <= MAX_SHARED:
+        if len(members) <= MAX_SHARED:
             for a, b in _pairs(key, members, ids):
                 _add_evidence(links, a, b, _RULE_OF_PREFIX[key.split(":", 1)[0]])
     return Decided(ids, links)
@@ -73,12 +73,13 @@ def _decided(store: Store, batch: list[Document]) -> Decided:
 def _turned(sharing: list[Document], batch: list[Document]) -> list[Document]:
     """The records outside the batch that share a key with it which was evidence before the batch changed, or is now."""
     ids = {record["_id"] for record in batch}
+    given_up = {key for record in batch for key in record["_sv"].get("given_up", [])}
     turned: dict[str, Document] = {}
     for key, members in _blocks(sharing, batch).items():
         settled = [m for m in members if m["_id"] not in ids and "match" not in m["_sv"].get("pending", [])]
         grown = len(settled) <= MAX_SHARED < len(members)
-        shrunk = len(members) <= MAX_SHARED and any(key in record["_sv"].get("given_up", []) for record in batch)
-        if (grown or shrunk) and not key.startswith("record:"):
+        shrunk = len(members) <= MAX_SHARED and key in given_up
+        if grown or shrunk:
             turned.update({member["_id"]: member for member in settled})
     return list(turned.values())
 

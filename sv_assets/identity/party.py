@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bson
+from bson import Decimal128
 from pymongo import IndexModel, UpdateOne
 
 from sv_assets.catalogue.load import Catalogue
@@ -86,7 +87,7 @@ def _refresh_from_addresses(store: Store, catalogue: Catalogue, source: Source, 
     landed = store.landing[source.key]
 
     def build(rows: list[Document]) -> list[Document]:
-        keys = {value for row in rows if (value := field_value(source, row, feed.party.key)) is not None}
+        keys = {value for row in rows if (value := reference_value(source, row, feed.party.key)) is not None}
         addresses = [source.record_id(key_text(row["_id"])) for row in rows]
         before = find_many(store.identity["party_records"], "addresses.record", addresses, {"key": 1, "source": 1})
         keys.update(record["key"] for record in before if record["source"] == owner.key)
@@ -117,7 +118,7 @@ def _addresses_of(store: Store, catalogue: Catalogue, owner: Source, rows: list[
             continue
         for row in find_many(store.landing[source.key], field_path(source, feed.party.key), [r["_id"] for r in rows]):
             if not row["_sv"]["deleted"]:
-                found[field_value(source, row, feed.party.key)].append(_address(source, feed, row))
+                found[reference_value(source, row, feed.party.key)].append(_address(source, feed, row))
     return {key: sorted(items, key=lambda a: str(a["record"])) for key, items in found.items()}
 
 
@@ -176,6 +177,12 @@ def _party_record(
         "keys": [] if deleted else match_keys(record_id, same_as, compared),
         "deleted": deleted,
     }
+
+
+def reference_value(source: Source, row: Document, path: str) -> Any:
+    """The key that a row points to another row with; None where there is none. A message may hold what is no key at all."""
+    value = field_value(source, row, path)
+    return None if isinstance(value, (dict, list, Decimal128)) else value
 
 
 def compared_form(

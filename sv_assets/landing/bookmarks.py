@@ -39,10 +39,6 @@ class Bookmark:
         }
         self._collection.replace_one({"_id": self._id}, document, upsert=True)
 
-    def forget(self) -> None:
-        """Start over at the next run."""
-        self._collection.delete_one({"_id": self._id})
-
 
 def shown(position: Position | None) -> str:
     """A position as one line for people: no key values, because keys may be personal."""

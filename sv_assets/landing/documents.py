@@ -52,7 +52,7 @@ def field_value(source: Source, document: Document, spec: FieldSpec | None) -> A
 def landing_document(origin: Origin, record: Record) -> Document:
     """The document of a record. Raises DataError for what BSON cannot take."""
     try:
-        encoded = bson.encode(record.fields, codec_options=CODEC)
+        encoded = bson.encode({**record.fields, **({"_sv": record.exact} if record.exact else {})}, codec_options=CODEC)
     except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError, ValueError) as error:
         raise DataError(f"cannot be stored in MongoDB ({type(error).__name__})") from None
     if len(encoded) > MAX_BYTES:
@@ -89,23 +89,18 @@ def insert(source: Source, document: Document) -> InsertOne[Document]:
 
 
 def tombstone(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
-    """Marks a row as deleted. Its last fields stay beside the mark, so that later stations find what it was part of."""
+    """Marks a row as deleted that was looked for, and not found, after `origin.extracted_at`: unless it was read since.
+
+    Its last fields stay beside the mark, so that later stations find what it was part of. The mark carries the higher
+    one of `version` and its own, which may lie ahead (a row dated tomorrow, a rowversion of a transaction still open).
+    """
+    # The hash is the document's own, because work lists are cleared by it: two tombstones of one run must differ.
     content = bson.encode({"_id": identifier, "version": version}, codec_options=CODEC)
     bookkeeping = _bookkeeping(origin, version, "delete", hashlib.blake2b(content, digest_size=16).hexdigest())
-    return UpdateOne(
-        {"_id": identifier},
-        [
-            {
-                "$replaceWith": {
-                    "$cond": [
-                        _is_newer(bookkeeping),
-                        {"$mergeObjects": ["$$ROOT", {"_sv": {"$literal": bookkeeping}}]},
-                        "$$ROOT",
-                    ]
-                }
-            }
-        ],
-    )
+    stays = {"$or": ["$_sv.deleted", {"$gt": ["$_sv.extracted_at", bookkeeping["extracted_at"]]}]}
+    higher = {"version": {"$max": ["$_sv.version", {"$literal": version}]}}
+    marked = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": [{"$literal": bookkeeping}, higher]}}]}
+    return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [stays, "$$ROOT", marked]}}])
 
 
 def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:
@@ -148,4 +143,7 @@ def _is_newer(new: Document) -> Document:
         {"$lt": ["$_sv.extracted_at", new["extracted_at"]]},
         {"$ne": ["$_sv.hash", new["hash"]]},
     ]
-    return {"$or": [{"$lt": [stored, {"$literal": new["version"]}]}, {"$and": later_read_of_the_same_version}]}
+    # A row that is read after it was found to be gone is back, whatever version it brings.
+    back = {"$and": ["$_sv.deleted", {"$lt": ["$_sv.extracted_at", new["extracted_at"]]}]}
+    newer = {"$lt": [stored, {"$literal": new["version"]}]}
+    return {"$or": [newer, {"$and": later_read_of_the_same_version}, back]}

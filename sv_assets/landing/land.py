@@ -21,6 +21,7 @@ from sv_assets.sources.database import LegacyDatabase, TableShape, count_rows, d
 from sv_assets.sources.messages import convert_message
 from sv_assets.sources.queue import Queue
 from sv_assets.sources.records import Batch, Record, Rejected, Window
+from sv_assets.write_behind import write_behind
 
 log = logging.getLogger(__name__)
 MESSAGES_A_BATCH = 500
@@ -34,6 +35,8 @@ class LandingReport:
     outcome: Outcome = field(default_factory=Outcome)
     bookmark_before: str = ""
     bookmark_after: str = ""
+    scanned: bool = False
+    """True if the whole table was read, not only what is new."""
     deletes_refused: int = 0
     rows_without_value: int = 0
     undeleted_messages: int = 0
@@ -68,15 +71,19 @@ def land_table(
             bookmark = Bookmark(store, source.key, reader.mode)
             position = bookmark.read()
             report.bookmark_before = shown(position)
+            report.scanned = window is None and (full or position is None or "scan_after" in position)
             batches = reader.read_window(window) if window else reader.read(None if full else position)
             progress = Progress(f"landing {source.key}", "rows")
-            for batch in batches:
+
+            def write(batch: Batch) -> None:
                 writer.write(batch, report.outcome)
                 if batch.position:
                     bookmark.move(batch.position, run_id)
                 progress.advance(batch.read)
+
+            write_behind(batches, write)
             if window is None:
-                _land_deletes(writer, database, shape, reader, report, allow_deletes)
+                _land_deletes(writer, database, shape, reader, report, full=full, allow_deletes=allow_deletes)
             if isinstance(reader, ModifiedAtReader):
                 report.rows_without_value = reader.rows_without_value()
             report.bookmark_after = shown(bookmark.read())
@@ -101,6 +108,7 @@ def land_queue(
     queue = Queue(source)
     with explained_mongo_errors():
         writer = LandingWriter(store, catalogue, source, run_id)
+        bookmark = Bookmark(store, source.key, "queue")
         progress = Progress(f"landing {source.key}", "messages")
         while time.monotonic() - started < stop_after and not should_stop():
             messages = queue.receive(MESSAGES_A_BATCH)
@@ -112,6 +120,9 @@ def land_queue(
             except BaseException:
                 queue.release(receipts)
                 raise
+            # A message that had landed before is not written again. This write is acknowledged by a majority only
+            # after everything that the server had then, so what is deleted next cannot be rolled back with it.
+            bookmark.move({"received": report.outcome.read}, run_id)
             report.undeleted_messages += queue.delete(receipts)
             progress.advance(len(messages))
     report.bookmark_before = report.bookmark_after = "none (a queue)"
@@ -123,18 +134,12 @@ def _message_batch(source: Source, messages: Iterator[tuple[str, str]]) -> Batch
     extracted_at = dt.datetime.now(dt.timezone.utc)
     records: list[Record] = []
     rejected: list[Rejected] = []
-    versions: type | None = None
     for message_id, body in messages:
         converted = convert_message(source.queue, message_id, body)
         if isinstance(converted, Rejected):
             rejected.append(converted)
-            continue
-        versions = versions or type(converted.version)
-        if type(converted.version) is not versions:
-            reason = f"the version {source.queue.version} is text in one message and a number in another"
-            rejected.append(Rejected(f"message {message_id}", reason, {"message_id": message_id, "body": body}))
-            continue
-        records.append(converted)
+        else:
+            records.append(converted)
     return Batch(records, rejected, {}, extracted_at)
 
 
@@ -144,15 +149,20 @@ def _land_deletes(
     shape: TableShape,
     reader: CaptureReader,
     report: LandingReport,
+    *,
+    full: bool,
     allow_deletes: bool,
 ) -> None:
-    """Tombstones for landed rows that the source has no more: looked for where more rows have landed than it has."""
+    """Tombstones for landed rows that the source has no more: looked for where more rows have landed than it has.
+
+    Rows that never landed can hide as many deleted ones from this count, so a full run looks in any case.
+    """
     source = shape.source
     if source.table.deletes == "ignore":
         return
     live = live_count(writer.collection)
-    in_source = count_rows(database, shape)
-    if live + writer.quarantine.count() <= in_source:
+    in_source = count_rows(database, shape, reader.believable())
+    if not full and live + writer.quarantine.count() <= in_source:
         return
     version = reader.deletion_version()
     origin = Origin(source, writer.run_id, dt.datetime.now(dt.timezone.utc))

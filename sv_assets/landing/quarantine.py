@@ -11,6 +11,7 @@ from pymongo import IndexModel, UpdateOne
 from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, in_batches
 from sv_assets.sources.records import Rejected
 
+MAX_BYTES = 12 * 1024 * 1024
 INDEXES = [IndexModel([("source", 1), ("status", 1)])]
 
 
@@ -83,7 +84,12 @@ def _storable(raw: Document) -> Document:
     try:
         bson.encode(raw, codec_options=CODEC)
     except (InvalidDocument, OverflowError, UnicodeEncodeError, ValueError):
-        return {name: _storable_text(value) if isinstance(value, str) else repr(value) for name, value in raw.items()}
+        raw = {name: _storable_text(value) if isinstance(value, str) else repr(value) for name, value in raw.items()}
+    if len(bson.encode(raw, codec_options=CODEC)) > MAX_BYTES:
+        return {
+            name: f"{type(value).__name__} of length {len(str(value))}, left in the source"
+            for name, value in raw.items()
+        }
     return raw
 
 

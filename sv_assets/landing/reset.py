@@ -10,5 +10,6 @@ def forget(store: Store, source: Source) -> int:
     The rows stay, tombstones too, until they are read again or found to be gone. Returns their number.
     """
     store.control["bookmarks"].delete_one({"_id": source.key})
-    changed = store.landing[source.key].update_many({}, {"$unset": {"_sv.version": ""}, "$set": {"_sv.hash": ""}})
+    lowest = {"_sv.version": None, "_sv.hash": ""}  # null sorts below every version
+    changed = store.landing[source.key].update_many({}, {"$set": lowest})
     return changed.modified_count

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from sv_assets.catalogue.load import Catalogue
@@ -11,9 +12,9 @@ from sv_assets.errors import DataError
 from sv_assets.landing.documents import Origin, insert, landing_document, landing_indexes, upsert
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.mongo import DUPLICATE_KEY, Document, Store, bulk_write, ensure_indexes, in_batches
-from sv_assets.sources.records import Batch, Record, Rejected
+from sv_assets.sources.records import Batch, Record, Rejected, Version
 
-_STATE = {"_sv.version": 1, "_sv.hash": 1}
+_STATE = {"_sv.version": 1, "_sv.hash": 1, "_sv.deleted": 1}
 
 
 @dataclass
@@ -50,9 +51,10 @@ class LandingWriter:
         """Land the batch, and add to `outcome`. All of it is acknowledged by a majority when this returns."""
         origin = Origin(self._source, self.run_id, batch.extracted_at)
         documents: dict[object, Document] = {}
-        rejected = list(batch.rejected)
-        landed_keys: list[str] = []
-        for record in newest_first_per_key(batch.records):
+        records, incomparable = newest_per_key(batch.records)
+        rejected = [*batch.rejected, *(_incomparable(record) for record in incomparable)]
+        landed: dict[object, Record] = {}
+        for record in records:
             try:
                 documents[record.key] = landing_document(origin, record)
             except DataError as reason:
@@ -60,19 +62,21 @@ class LandingWriter:
                     Rejected(record.key_text, f"the row {reason}", {k: repr(v) for k, v in record.fields.items()})
                 )
                 continue
-            landed_keys.append(record.key_text)
+            landed[record.key] = record
             if record.partition:
                 outcome.by_partition[record.partition] = outcome.by_partition.get(record.partition, 0) + 1
         outcome.read += batch.read
         outcome.stale += batch.read - len(documents) - len(rejected)
+        if documents:
+            for key in self._write_documents(list(documents.values()), outcome):
+                rejected.append(_incomparable(landed.pop(key)))
+            self.quarantine.resolve(record.key_text for record in landed.values())
         if rejected:
             self.quarantine.put(rejected, self.run_id)
             outcome.quarantined += len(rejected)
-        if documents:
-            self._write_documents(list(documents.values()), outcome)
-            self.quarantine.resolve(landed_keys)
 
-    def _write_documents(self, documents: list[Document], outcome: Outcome) -> None:
+    def _write_documents(self, documents: list[Document], outcome: Outcome) -> list[object]:
+        """Write what is new. Returns the keys whose version does not compare with the one that is there."""
         if self._was_empty and not self._source.is_queue:
             documents = self._insert(documents, outcome)
         stored = {
@@ -80,12 +84,17 @@ class LandingWriter:
             for ids in in_batches(d["_id"] for d in documents)
             for document in self.collection.find({"_id": {"$in": ids}}, _STATE)
         }
-        updates = []
+        updates: list[UpdateOne] = []
+        incomparable: list[object] = []
         for document in documents:
             here, there = document["_sv"], stored.get(document["_id"])
             if there is not None and there["hash"] == here["hash"]:
                 outcome.unchanged += 1
-            elif there is not None and "version" in there and there["version"] > here["version"]:
+            elif there is None or there["version"] is None or there["deleted"]:
+                updates.append(upsert(document))
+            elif not _compare(there["version"], here["version"]):
+                incomparable.append(document["_id"])
+            elif there["version"] > here["version"]:
                 outcome.stale += 1
             else:
                 updates.append(upsert(document))
@@ -93,6 +102,7 @@ class LandingWriter:
         outcome.inserted += inserted
         outcome.updated += updated
         outcome.stale += len(updates) - inserted - updated
+        return incomparable
 
     def _insert(self, documents: list[Document], outcome: Outcome) -> list[Document]:
         """Plain inserts, twice as fast as guarded ones. Returns the documents whose key was there after all."""
@@ -111,11 +121,29 @@ class LandingWriter:
         return there_already
 
 
-def newest_first_per_key(records: Iterable[Record]) -> Iterable[Record]:
-    """One record a key: of several in one batch the newest, and of equal ones the last read."""
+def newest_per_key(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+    """One record a key: of several in one batch the newest, and of equal ones the last read.
+
+    Beside them the records whose version is text where the key's first one is a number, or the other way round.
+    """
     newest: dict[object, Record] = {}
+    incomparable: list[Record] = []
     for record in records:
         seen = newest.get(record.key)
-        if seen is None or record.version >= seen.version:  # type: ignore[operator]
+        if seen is not None and not _compare(seen.version, record.version):
+            incomparable.append(record)
+        elif seen is None or record.version >= seen.version:  # type: ignore[operator]
             newest[record.key] = record
-    return newest.values()
+    return list(newest.values()), incomparable
+
+
+def _compare(one: Version, other: Version) -> bool:
+    """Whether two versions can be compared; only a queue that changes its mind about their type sends ones that cannot."""
+    return isinstance(one, str) == isinstance(other, str)
+
+
+def _incomparable(record: Record) -> Rejected:
+    here, there = ("text", "a number") if isinstance(record.version, str) else ("a number", "text")
+    reason = f"the version is {here}, and {there} in what landed before: which one is newer cannot be told"
+    raw = {name: repr(value) for name, value in record.fields.items()}
+    return Rejected(f"{record.key_text} at version {record.version!r}", reason, raw)

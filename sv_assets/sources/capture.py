@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sv_assets.catalogue.model import ModifiedAtCapture, RowversionCapture, SnapshotCapture
+from sv_assets.errors import ConfigurationError, DataError
 from sv_assets.sources.convert import RowConverter
 from sv_assets.sources.database import LegacyDatabase, TableShape
 from sv_assets.sources.keys import freeze, thaw
@@ -39,7 +40,7 @@ class CaptureReader(TableReader):
     def __init__(self, database: LegacyDatabase, shape: TableShape) -> None:
         self._database = database
         self._shape = shape
-        self._names = [column.name for column in shape.columns]
+        self._columns = {column.name: column for column in shape.columns}
         self._key: list[sa.ColumnClause[Any]] = [sa.column(name) for name in shape.source.table.key]
         self._page_rows = shape.source.table.page_rows
         self._converter = RowConverter(shape, database.zone, self._version_of)
@@ -72,6 +73,10 @@ class CaptureReader(TableReader):
         key_reader = KeyReader(self._database, shape)
         yield from key_reader.ids()
 
+    def believable(self) -> list[Condition]:
+        """The conditions that all rows fulfil but those that wait for a time far ahead."""
+        return []
+
     def deletion_version(self) -> Version:
         raise NotImplementedError
 
@@ -98,11 +103,11 @@ class CaptureReader(TableReader):
     def _pages(
         self, order: list[sa.ColumnClause[Any]], where: list[Condition], after: list[Any] | None
     ) -> Iterator[tuple[Sequence[Sequence[Any]], dt.datetime]]:
-        indexes = [self._names.index(column.name) for column in order]
-        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self._names]
+        indexes = [list(self._columns).index(column.name) for column in order]
+        columns = [self._database.selected(column) for column in self._columns.values()]
         statement = sa.select(*columns).select_from(self._shape.clause)
         while True:
-            conditions = [*where, *([_beyond(order, after)] if after is not None else [])]
+            conditions = [*where, *([self._beyond(order, after)] if after is not None else [])]
             extracted_at = _now()
             with self._database.connect() as connection:
                 rows = connection.execute(
@@ -114,13 +119,28 @@ class CaptureReader(TableReader):
                 return
             after = [rows[-1][index] for index in indexes]
 
+    def _beyond(self, order: list[sa.ColumnClause[Any]], after: Sequence[Any]) -> Condition:
+        """`(a, b, c) > (x, y, z)`, spelt out because SQL Server has no row values.
+
+        The first condition follows from the others; it is what lets the database start at the right place of the index.
+        """
+        pairs = zip(order, after, strict=True)
+        bounds = [self._database.bound(self._columns[column.name], value) for column, value in pairs]
+        alternatives = [
+            sa.and_(
+                *[column == bound for column, bound in zip(order[:n], bounds[:n], strict=True)], order[n] > bounds[n]
+            )
+            for n in range(len(order))
+        ]
+        return sa.and_(order[0] >= bounds[0], sa.or_(*alternatives))
+
     def _bound(self, moment: dt.date | dt.datetime) -> Any:
         """A date-time bound in the terms of the database: SQLite compares text, of which the shortest form is lowest."""
         if not isinstance(moment, dt.datetime):
             moment = dt.datetime.combine(moment, dt.time())
         if not self._database.is_sqlite:
             return moment
-        return moment.isoformat(" ", "microseconds").rstrip("0").removesuffix(".")
+        return moment.isoformat(" ", "microseconds").rstrip("0").removesuffix(".").removesuffix(" 00:00:00")
 
 
 class SnapshotReader(CaptureReader):
@@ -150,20 +170,30 @@ class ModifiedAtReader(CaptureReader):
 
     The bookmark is the highest value read, and reading goes on from it less `lag`, for writers that commit late or
     whose clocks differ. Values above the server's own clock less `margin` wait: one row dated 2099 must not carry the
-    bookmark past everything that is still to come. Rows without a value are landed by the first scan only.
+    bookmark past everything that is still to come. A scan lands such a row all the same, but where its value is more
+    than `HORIZON` ahead of the clock its version is the time of the scan: whatever comes after it is newer. Rows without
+    a value are landed by scans only.
     """
 
     mode = "modified_at"
+    HORIZON = dt.timedelta(days=1)
 
     def __init__(self, database: LegacyDatabase, shape: TableShape, capture: ModifiedAtCapture) -> None:
         self._capture = capture
         self._column: sa.ColumnClause[Any] = sa.column(capture.column)
         self._index = [column.name for column in shape.columns].index(capture.column)
+        with database.connect() as connection:
+            now = database.now(connection)
+        self._now_text, self._horizon = local_text(now), now + self.HORIZON
+        self._horizon_text = local_text(self._horizon)
         super().__init__(database, shape)
 
     def deletion_version(self) -> Version:
         with self._database.connect() as connection:
             return local_text(self._database.now(connection))
+
+    def believable(self) -> list[Condition]:
+        return [sa.or_(self._column < self._bound(self._horizon), self._column.is_(None))]
 
     def rows_without_value(self) -> int:
         """How many rows the column is empty in: their changes cannot be seen by this mode."""
@@ -176,16 +206,29 @@ class ModifiedAtReader(CaptureReader):
         upper = self._upper()
         with self._database.connect() as connection:
             highest = connection.execute(statement.where(self._column < upper)).scalar_one()
-        return {"modified_at": local_text(highest) if highest is not None else "0001-01-02 00:00:00.0000000"}
+        try:
+            return {"modified_at": local_text(highest)}
+        except DataError:  # there is none, or in SQLite a text that is no date-time
+            return {"modified_at": "0001-01-02 00:00:00.0000000"}
 
     def _changes(self, position: Position) -> Iterator[Batch]:
         through = position["modified_at"]
-        lower = _parse(through) - min(self._capture.lag, _parse(through) - dt.datetime.min)
+        lower = self._lower(_parse(through))
         where = [self._column >= self._bound(lower), self._column < self._upper()]
         for rows, extracted_at in self._pages([self._column, *self._key], where, None):
             batch = self._batch(rows, {}, extracted_at)
             through = max(through, *(str(record.version) for record in batch.records)) if batch.records else through
             yield Batch(batch.records, batch.rejected, {"modified_at": through}, extracted_at)
+
+    def _lower(self, through: dt.datetime) -> dt.datetime:
+        """Where reading goes on: `lag` before the bookmark, and further by what the clocks were set back since.
+
+        In that hour in autumn local times come twice, and the second time they are below the bookmark.
+        """
+        zone = self._database.zone
+        then, now = through.replace(tzinfo=zone).utcoffset(), _now().astimezone(zone).utcoffset()
+        set_back = max(then - now, dt.timedelta()) if then is not None and now is not None else dt.timedelta()
+        return through - min(self._capture.lag + set_back, through - dt.datetime.min)
 
     def _upper(self) -> Any:
         with self._database.connect() as connection:
@@ -193,7 +236,8 @@ class ModifiedAtReader(CaptureReader):
 
     def _version_of(self, row: Sequence[Any]) -> Version:
         value = row[self._index]
-        return "" if value is None else local_text(value)
+        version = "" if value is None else local_text(value)
+        return version if version < self._horizon_text else self._now_text
 
 
 class RowversionReader(CaptureReader):
@@ -229,7 +273,13 @@ class RowversionReader(CaptureReader):
     def _lowest_active(self) -> bytes:
         with self._database.connect() as connection:
             if not self._database.is_sqlite:
-                return bytes(connection.execute(sa.text("SELECT MIN_ACTIVE_ROWVERSION()")).scalar_one())
+                lowest = connection.execute(sa.text("SELECT MIN_ACTIVE_ROWVERSION()")).scalar_one()
+                if lowest is None:
+                    raise ConfigurationError(
+                        f"system {self._shape.source.system}: this server cannot say which rowversions are still to come; a "
+                        "read-only replica cannot. Point its connection at the primary, or use another capture mode."
+                    )
+                return bytes(lowest)
             highest = connection.execute(
                 sa.select(sa.func.max(self._column)).select_from(self._shape.clause)
             ).scalar_one()
@@ -256,15 +306,6 @@ class KeyReader(CaptureReader):
 
     def _version_of(self, row: Sequence[Any]) -> Version:
         return 0
-
-
-def _beyond(order: list[sa.ColumnClause[Any]], after: Sequence[Any]) -> Condition:
-    """`(a, b, c) > (x, y, z)`, spelt out because SQL Server has no row values."""
-    alternatives = [
-        sa.and_(*[column == value for column, value in zip(order[:n], after[:n], strict=True)], order[n] > after[n])
-        for n in range(len(order))
-    ]
-    return sa.or_(*alternatives)
 
 
 def _parse(text: str) -> dt.datetime:

@@ -64,7 +64,7 @@ class RowConverter:
     def _rejected_key(self, row: Sequence[Any]) -> str:
         parts: list[Any] = []
         for index in self._key_indexes:
-            name, convert = self._columns[index]
+            _, convert = self._columns[index]
             try:
                 value = convert(row[index])
             except DataError:

@@ -10,18 +10,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
 from sv_assets import settings
-from sv_assets.catalogue.model import SqlServerSystemModel
+from sv_assets.catalogue.model import RowversionCapture, SqlServerSystemModel
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError, SvError, TransientError
 from sv_assets.sources.types import Column
 
 _TRANSIENT_SQLSTATES = ("08", "HYT", "40001")
+_DATE_TIMES = {"datetime": "datetime", "smalldatetime": "smalldatetime", "datetime2": "datetime2(7)", "time": "time(7)"}
+_CAPTURED_BY = {
+    "rowversion": ("rowversion", "timestamp", "binary", "varbinary"),
+    "modified_at": ("date", "datetime", "datetime2", "smalldatetime"),
+}
 _SQL_SERVER_SESSION = (
     "SET DEADLOCK_PRIORITY LOW",
     "SET LOCK_TIMEOUT 10000",
@@ -49,7 +55,33 @@ class LegacyDatabase:
         except SvError:
             raise
         except exc.SQLAlchemyError as error:
-            raise _explained(self.system.system, error) from error
+            # Not "from error": its text holds the statement, and whoever stores the cause would store it too.
+            raise _explained(self.system.system, error) from None
+        except UnicodeError:
+            raise ConfigurationError(
+                f"system {self.system.system}: the database holds text that is not Unicode where we cannot step over it. "
+                "Mend it there, or read the table through a view that leaves it out."
+            ) from None
+
+    def selected(self, column: Column) -> sa.ColumnElement[Any]:
+        """The column as it is read. pyodbc cuts date-times to microseconds, so SQL Server gives their text instead.
+
+        It has no label, because ORDER BY would then mean the text and not the column under its index.
+        """
+        plain: sa.ColumnClause[Any] = sa.column(column.name)
+        if self.is_sqlite or column.type_name not in _DATE_TIMES:
+            return plain
+        return sa.func.CONVERT(sa.literal_column("varchar(27)"), plain, sa.literal_column("121"))
+
+    def bound(self, column: Column, value: Any) -> Any:
+        """A value that was read from the column, to compare the column with: exactly, whatever its type."""
+        if not self.is_sqlite and column.type_name in ("char", "varchar"):
+            # pyodbc binds text as nvarchar, and SQL Server would convert the column, not the value: a scan a page.
+            return sa.cast(value, sa.VARCHAR(column.precision))
+        if self.is_sqlite or column.type_name not in _DATE_TIMES:
+            return value
+        kind: sa.ColumnElement[Any] = sa.literal_column(_DATE_TIMES[column.type_name])
+        return sa.func.CONVERT(kind, sa.literal(value, sa.String), sa.literal_column("121"))
 
     def now(self, connection: sa.Connection) -> dt.datetime:
         """The server's own clock, naive, in its local time. SQLite has none: there it is ours in the system's zone."""
@@ -84,14 +116,14 @@ def open_database(system: SqlServerSystemModel) -> LegacyDatabase:
     """Prepare the engine; no connection is opened yet. Raises ConfigurationError for an unusable URL or time zone."""
     where = f"system {system.system}"
     try:
-        url = sa.make_url(settings.resolve(system.connection, where))
         zone = ZoneInfo(system.time_zone)
-        engine = _engine(system, url)
-    except ZoneInfoNotFoundError:
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigurationError(
-            f"{where}: {system.time_zone} is not a time zone. Use a name such as Europe/London in its defs.yaml."
+            f"{where}: {system.time_zone!r} is not a time zone. Use a name such as Europe/London in its defs.yaml."
         ) from None
-    except (exc.ArgumentError, exc.NoSuchModuleError) as error:
+    try:
+        engine = _engine(system, sa.make_url(settings.resolve(system.connection, where)))
+    except (exc.ArgumentError, exc.NoSuchModuleError, ValueError) as error:
         raise ConfigurationError(
             f"{where}: its connection is not a database URL we know ({type(error).__name__}). It looks like "
             "mssql+pyodbc://user:password@host/database?driver=ODBC+Driver+18+for+SQL+Server or sqlite:////path/to/file."
@@ -113,12 +145,29 @@ def _engine(system: SqlServerSystemModel, url: sa.URL) -> sa.Engine:
                 "or correct the connection."
             )
         # The file is opened read-only by its URI, so that nothing we run can write to a legacy database.
-        read_only = f"sqlite:///file:{path}?mode=ro&uri=true"
-        engine = sa.create_engine(read_only, pool_size=system.max_connections, max_overflow=0, poolclass=sa.QueuePool)
+        read_only = sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
+        engine = sa.create_engine(
+            read_only, pool_size=system.max_connections, max_overflow=0, poolclass=sa.QueuePool, hide_parameters=True
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def _be_lenient(connection: Any, _record: Any) -> None:
+            # Text that is no UTF-8 stops its own row when it lands, and not the reading of the table.
+            connection.text_factory = lambda text: text.decode(errors="surrogateescape")
+
         return engine.execution_options(schema_translate_map={"dbo": None})
-    url = url.update_query_dict({"ApplicationIntent": "ReadOnly", "APP": "single-customer-view"} | dict(url.query))
+    # A read-only replica cannot say which rowversions are still to come (Microsoft, MIN_ACTIVE_ROWVERSION), so a system
+    # with such a table is read at its primary.
+    reads_rowversions = any(isinstance(table.capture, RowversionCapture) for table in system.tables)
+    intent = "ReadWrite" if reads_rowversions else "ReadOnly"
+    url = url.update_query_dict({"ApplicationIntent": intent, "APP": "single-customer-view"} | dict(url.query))
     engine = sa.create_engine(
-        url, pool_size=system.max_connections, max_overflow=0, pool_pre_ping=True, connect_args={"timeout": 15}
+        url,
+        pool_size=system.max_connections,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"timeout": 15},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -193,6 +242,16 @@ def _check_columns(shape: TableShape) -> None:
         raise ConfigurationError(
             f"system {source.system}: table {source.name} has no column {missing[0]}. {_hint(missing[0], present)}"
         )
+    capture = source.table.capture
+    for column in shape.columns:
+        captured_by = capture.mode if column.name == getattr(capture, "column", None) else None
+        if column.name == source.table.partition_column:
+            captured_by = captured_by or "modified_at"
+        if captured_by and column.type_name not in _CAPTURED_BY[captured_by]:
+            raise ConfigurationError(
+                f"system {source.system}: the column {column.name} of {source.name} is {column.type_name}, which cannot say "
+                f"what is new. Allowed: {', '.join(_CAPTURED_BY[captured_by])}. Correct its defs.yaml, or use mode snapshot."
+            )
     reserved = next((name for name in present if name in ("_id", "_sv") or "." in name or name.startswith("$")), None)
     if reserved:
         raise ConfigurationError(

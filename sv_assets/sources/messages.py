@@ -25,6 +25,7 @@ def convert_message(queue: QueueEntry, message_id: str, body: str) -> Record | R
         document = _parsed(body)
         key = _key(document, queue.key)
         version = _version(document, queue.version)
+        _check_declared_paths(queue, document)
         document = _for_bson(document, 0)
     except DataError as reason:
         return Rejected(f"message {message_id}", str(reason), {"message_id": message_id, "body": body})
@@ -50,6 +51,12 @@ def _at(document: dict[str, Any], path: str) -> Any:
     for part in path_parts(path):
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def _check_declared_paths(queue: QueueEntry, document: dict[str, Any]) -> None:
+    for path in queue.paths:
+        if isinstance(_at(document, path), (dict, list)):
+            raise DataError(f"{path} is declared as one value and holds a list or an object")
 
 
 def _key(document: dict[str, Any], path: str) -> str:

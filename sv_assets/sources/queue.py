@@ -35,8 +35,6 @@ class Message:
 
     receipt: Receipt
     body: str
-    group: str | None
-    receive_count: int
 
 
 @dataclass(frozen=True)
@@ -62,20 +60,20 @@ class Queue:
         self._receivers = source.queue.receivers
         system = source.sqs_system
         endpoint = settings.resolve_optional(system.endpoint)
-        self._client: SQSClient = boto3.client(
-            "sqs",
-            endpoint_url=endpoint,
-            region_name=system.region or settings.variable("AWS_DEFAULT_REGION") or settings.variable("AWS_REGION"),
-            aws_access_key_id=settings.variable("AWS_ACCESS_KEY_ID") if endpoint else None,
-            aws_secret_access_key=settings.variable("AWS_SECRET_ACCESS_KEY") if endpoint else None,
-            config=Config(
-                connect_timeout=10,
-                read_timeout=40,
-                retries={"mode": "standard", "max_attempts": 3},
-                max_pool_connections=self._receivers + 4,
-            ),
-        )
         with self._explained():
+            self._client: SQSClient = boto3.client(
+                "sqs",
+                endpoint_url=endpoint,
+                region_name=system.region or settings.variable("AWS_DEFAULT_REGION") or settings.variable("AWS_REGION"),
+                aws_access_key_id=settings.variable("AWS_ACCESS_KEY_ID") if endpoint else None,
+                aws_secret_access_key=settings.variable("AWS_SECRET_ACCESS_KEY") if endpoint else None,
+                config=Config(
+                    connect_timeout=10,
+                    read_timeout=40,
+                    retries={"mode": "standard", "max_attempts": 3},
+                    max_pool_connections=self._receivers + 4,
+                ),
+            )
             self._url = self._client.get_queue_url(QueueName=self._name)["QueueUrl"]
 
     def depth(self) -> Depth:
@@ -141,7 +139,6 @@ class Queue:
                 MaxNumberOfMessages=SQS_BATCH,
                 VisibilityTimeout=self._visibility,
                 WaitTimeSeconds=1,
-                MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId"],
             ).get("Messages", [])
             if not answer:
                 break
@@ -176,20 +173,14 @@ class Queue:
             raise ConfigurationError(
                 f"{where}: SQS refuses queue {self._name} ({code}). Check the credentials and what they may do: `sv doctor` tries it."
             ) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ValueError) as error:  # boto3 raises ValueError for an endpoint that is no URL
             kind = type(error).__name__
             if "Timeout" in kind or "Connection" in kind:
                 raise TransientError(f"{where}: the connection to SQS broke ({kind}). Try again later.") from error
             raise ConfigurationError(
-                f"{where}: SQS cannot be used ({kind}). Set AWS credentials and region, or start the embedded estate with `sv estate up`."
+                f"{where}: SQS cannot be used ({kind}). Set AWS credentials, region and endpoint, or start the embedded estate with `sv estate up`."
             ) from error
 
 
 def _message(raw: "MessageTypeDef") -> Message:
-    attributes = raw.get("Attributes", {})
-    return Message(
-        Receipt(raw["MessageId"], raw["ReceiptHandle"]),
-        raw.get("Body", ""),
-        attributes.get("MessageGroupId"),
-        int(attributes.get("ApproximateReceiveCount", 1)),
-    )
+    return Message(Receipt(raw["MessageId"], raw["ReceiptHandle"]), raw.get("Body", ""))

@@ -1,0 +1,196 @@
+"""Composition is a pure function: what is known of a customer, in any order, gives one document, to the byte."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import bson
+import pytest
+from bson import Decimal128
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sv_assets.customers.compose import LATEST, Known, compose, content_hash
+from sv_assets.identity.party import compared_form
+from sv_assets.mongo import CODEC, Document
+from sv_assets_tests.retailer import day
+
+PERSON = {"first": "Jane", "last": "Smith"}
+
+
+def record(number: int, name: Document | None = None, **known: Any) -> Document:
+    """A party record as the identity station writes it."""
+    name = PERSON if name is None else name
+    emails, phones, born = known.get("emails", []), known.get("phones", []), known.get("born")
+    return {
+        "_id": f"crm.customer:{number}",
+        **origin("dbo.Customer", number),
+        "observed_at": known.get("observed_at"),
+        "name": name,
+        "emails": emails,
+        "phones": phones,
+        "date_of_birth": born,
+        "addresses": known.get("addresses", []),
+        "compared": compared_form(**name, emails=emails, phones=phones, born=born),
+    }
+
+
+def origin(table: str, number: int) -> Document:
+    return {"system": "crm", "table": table, "key": number, "version": f"v{number}"}
+
+
+def order(number: int, **known: Any) -> Document:
+    return {
+        "_id": f"sales.orderheader:{number}",
+        **origin("dbo.OrderHeader", number),
+        "number": f"SO{number}",
+        "placed_at": day(number),
+        "status": "placed",
+        "total": Decimal128("10.00"),
+        "currency": "GBP",
+        "channel": "web",
+        "deliveries": [],
+        "refunds": [],
+        **known,
+    }
+
+
+def consent(number: int, granted: bool, **known: Any) -> Document:
+    what = {"purpose": "marketing", "channel": "email", "granted": granted, "observed_at": day(number)}
+    return {"_id": f"crm.contactpreference:{number}", **origin("dbo.ContactPreference", number), **what, **known}
+
+
+def interaction(number: int, **known: Any) -> Document:
+    what = {"kind": "call", "at": day(number), "closed_at": None, "reason": "x", "status": None, "order_number": None}
+    return {"_id": f"contactcentre.call:{number}", **origin("dbo.Call", number), **what, **known}
+
+
+def address(number: int, **known: Any) -> Document:
+    where = {"kind": "home", "line_1": "1 High St", "postcode": "SW1A 1AA", "valid_from": None, "valid_to": None}
+    return {"record": f"crm.customeraddress:{number}", **origin("dbo.CustomerAddress", number), **where, **known}
+
+
+def composed(*records: Document, **facts: list[Document]) -> Document:
+    return compose(Known("C1", list(records), *(facts.get(n, []) for n in ("orders", "interactions", "consents"))))
+
+
+moments = st.sampled_from([None, day(1), day(2), "2026-11-02T00:00:00Z", "not a date"])
+people = st.builds(
+    lambda n, first, last, emails, phones, born, at, places: record(
+        n, {"first": first, "last": last}, emails=emails, phones=phones, born=born, observed_at=at, addresses=places
+    ),
+    st.integers(1, 99),
+    st.sampled_from(["Jane", "J", "JANE "]),
+    st.sampled_from(["Smith", "O'Neill"]),
+    st.lists(st.sampled_from(["J@x.com", "j@x.com", "none@x.com", "rubbish", " rubbish "]), max_size=3),
+    st.lists(st.sampled_from(["07700 900123", "+447700900123", "0"]), max_size=2),
+    st.sampled_from([None, "1980-03-07", "1980-07-03"]),
+    moments,
+    st.lists(st.sampled_from([address(1), address(2, line_1="1 HIGH ST."), address(3, valid_to=day(3))]), max_size=2),
+)
+facts = {
+    "orders": st.builds(lambda n, c: order(n, currency=c), st.integers(1, 50), st.sampled_from(["GBP", "EUR"])),
+    "interactions": st.builds(interaction, st.integers(1, 50)),
+    "consents": st.builds(consent, st.integers(1, 50), st.booleans()),
+}
+
+
+def unique(items: st.SearchStrategy[Document]) -> st.SearchStrategy[list[Document]]:
+    return st.lists(items, max_size=6, unique_by=lambda d: d["_id"])
+
+
+@given(unique(people), st.fixed_dictionaries({name: unique(items) for name, items in facts.items()}), st.randoms())
+def test_the_same_knowledge_in_any_order_gives_the_same_bytes(
+    records: list[Document], known: dict[str, list[Document]], chance: Any
+) -> None:
+    expected = composed(*records, **known)
+    for items in (records, *known.values()):
+        chance.shuffle(items)
+    again = composed(*records, **known)
+    assert bson.encode(again, codec_options=CODEC) == bson.encode(expected, codec_options=CODEC)
+    assert content_hash(again) == content_hash(expected)
+
+
+def test_the_name_is_the_latest_full_one() -> None:
+    records = [
+        record(1, {"first": "Jane", "last": "Smith"}, observed_at=day(1)),
+        record(2, {"first": " Jane ", "last": "Brown"}, observed_at=day(5)),
+        record(3, {"first": "J", "last": "Green"}, observed_at=day(9)),
+    ]
+    name = composed(*records)["name"]
+    assert name["value"] == {"first": "Jane", "last": "Brown"}
+    assert (name["key"], name["version"], name["rule"]) == (2, "v2", "most_recent_full")
+    assert composed(records[2])["name"]["value"] == {"first": "J", "last": "Green"}
+    assert composed(record(4, {}))["name"] is None
+
+
+def test_the_birth_date_is_the_one_that_most_records_give() -> None:
+    records = [record(n, born=born) for n, born in enumerate(["1980-03-07", "1980-07-03", "1980-07-03", "1900-01-01"])]
+    born = composed(*records)["date_of_birth"]
+    assert (born["value"], born["rule"]) == ("1980-07-03", "most_agreed")
+    assert composed(record(1))["date_of_birth"] is None
+
+
+def test_one_email_written_in_two_ways_is_one_with_both_sources() -> None:
+    points = composed(record(1, emails=["J@x.com"]), record(2, emails=["j@X.com", "noemail@x.com"]))["emails"]
+    assert [(p["value"], p["usable"], [s["key"] for s in p["sources"]]) for p in points] == [
+        ("j@x.com", True, [1, 2]),
+        ("noemail@x.com", False, [2]),
+    ]
+
+
+def test_a_refusal_by_any_record_wins() -> None:
+    given = [consent(1, False), consent(2, True), consent(3, False), consent(4, True, channel="sms")]
+    consents = composed(record(1), consents=given)["consents"]
+    assert [(c["channel"], c["granted"], c["key"], c["rule"]) for c in consents] == [
+        ("email", False, 3, "most_restrictive"),
+        ("sms", True, 4, "most_restrictive"),
+    ]
+
+
+def test_the_latest_orders_are_shown_and_all_are_counted() -> None:
+    refunds = [{"amount": Decimal128("1.50"), "record": "r"}]
+    orders = [order(n) for n in range(1, LATEST + 6)] + [order(99, currency="EUR", refunds=refunds, placed_at=None)]
+    summary = composed(record(1), orders=orders)["orders"]
+    assert summary["count"] == LATEST + 6
+    assert [o["number"] for o in summary["latest"][:2]] == [f"SO{LATEST + 5}", f"SO{LATEST + 4}"]
+    assert len(summary["latest"]) == LATEST
+    assert [
+        (t["currency"], t["orders"], t["spend"].to_decimal(), t["refunds"].to_decimal()) for t in summary["totals"]
+    ] == [
+        ("EUR", 1, Decimal("10.00"), Decimal("1.50")),
+        ("GBP", LATEST + 5, Decimal("10.00") * (LATEST + 5), Decimal(0)),
+    ]
+
+
+def test_the_status_of_a_delivery_is_its_latest_event() -> None:
+    events = [
+        {"at": "2026-11-03T09:00:00Z", "status": "delivered", "record": "b"},
+        {"at": "2026-11-02T09:00:00Z", "status": "dispatched", "record": "a"},
+    ]
+    latest = composed(record(1), orders=[order(1, deliveries=events), order(2)])["orders"]["latest"]
+    assert [o["delivery"] for o in latest] == [None, "delivered"]
+
+
+def test_an_address_written_in_two_ways_is_one_and_the_valid_ones_come_first() -> None:
+    records = [
+        record(1, addresses=[address(1, line_1="2 Low Rd", valid_to=day(2)), address(2, line_1="1 High St.")]),
+        record(2, addresses=[address(3, line_1="1 HIGH ST", postcode="sw1a1aa")]),
+    ]
+    addresses = composed(*records)["addresses"]
+    assert [(a["line_1"], [s["key"] for s in a["sources"]]) for a in addresses] == [
+        ("1 High St.", [2, 3]),
+        ("2 Low Rd", [1]),
+    ]
+    assert composed(*records)["lookup"]["postcode_surnames"] == ["SW1A1AA smith"]
+
+
+@pytest.mark.parametrize("moment", [None, "", "soon", 7, dt.datetime(2026, 1, 1), day(1), "2026-11-01T00:00:00+00:00"])
+def test_any_moment_can_be_ordered(moment: Any) -> None:
+    document = composed(
+        record(1, observed_at=moment),
+        record(2, observed_at=day(3)),
+        orders=[order(1, placed_at=moment), order(2)],
+        interactions=[interaction(1, at=moment), interaction(2)],
+    )
+    assert document["orders"]["count"] == 2

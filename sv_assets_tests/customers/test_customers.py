@@ -1,0 +1,194 @@
+"""The customer collection, and finding somebody in it."""
+
+from typing import Any
+
+import bson
+import pytest
+from pymongo.errors import WriteError
+
+from sv_assets.customers import find
+from sv_assets.customers.customers import VALIDATOR, prepare, refresh_customers
+from sv_assets.errors import ConfigurationError
+from sv_assets.mongo import CODEC, Document, Store
+from sv_assets_tests.retailer import Retailer, day, written
+
+HOME = {"AddressType": "home", "Line1": "1 High St", "Postcode": "SW1A 1AA", "ValidFrom": day(0), "ValidTo": None}
+
+
+@pytest.fixture
+def shop(store: Store) -> Retailer:
+    shop = Retailer(store)
+    shop.customer(1, "Jane", "Smith", Email="jane@x.com", Mobile="07700 900123", ModifiedAt=day(1))
+    shop.land("crm.customeraddress", {"AddressId": 7, "CustomerId": 1, **HOME})
+    shop.land("crm.contactpreference", preference(1, 1))
+    shop.account(11, "Jane", "Smith", EmailAddress="JANE@x.com")
+    shop.order(101, AccountId=11)
+    shop.customer(2, "Peter", "Jones", Email="home@x.com")
+    return shop
+
+
+def preference(customer: int, opted_in: int) -> Document:
+    return {
+        "CustomerId": customer,
+        "Purpose": "marketing",
+        "Channel": "email",
+        "OptedIn": opted_in,
+        "RecordedAt": day(2),
+    }
+
+
+def found(results: list[find.Found]) -> list[str]:
+    return [result.customer["name"]["value"]["first"] for result in results]
+
+
+def provenances(value: Any) -> list[Document]:
+    """Everything in a document that says where it is from."""
+    if isinstance(value, list):
+        return [p for item in value for p in provenances(item)]
+    if not isinstance(value, dict):
+        return []
+    here = [value] if {"system", "table", "key"} <= value.keys() else []
+    return here + [p for item in value.values() for p in provenances(item)]
+
+
+def test_every_provenance_points_at_a_landed_row_of_that_version(shop: Retailer) -> None:
+    shop.run()
+    pointed = [p for document in shop.customers().values() for p in provenances(document)]
+    for provenance in pointed:
+        source = shop.catalogue.find(provenance["system"], provenance["table"])
+        assert source is not None
+        row = shop.store.landing[source.key].find_one({"_id": provenance["key"]})
+        assert row is not None
+        assert row["_sv"]["version"] == provenance["version"]
+    assert {p["table"] for p in pointed} == {
+        "dbo.Customer",
+        "dbo.CustomerAddress",
+        "dbo.ContactPreference",
+        "dbo.Account",
+        "dbo.OrderHeader",
+    }
+
+
+def test_every_value_says_where_it_is_from(shop: Retailer) -> None:
+    shop.run()
+    jane = find.by_email(shop.store, "jane@x.com")[0].customer
+    for name in ("emails", "phones", "addresses"):
+        assert all(provenances(item) for item in jane[name]), name
+    for item in (jane["name"], *jane["consents"]):
+        assert {"system", "table", "key", "version", "rule"} <= item.keys()
+    assert all(provenances(item) for item in jane["orders"]["latest"])
+
+
+def test_a_second_run_and_a_full_one_write_nothing(shop: Retailer) -> None:
+    shop.run()
+    before = {i: bson.encode(d, codec_options=CODEC) for i, d in shop.customers().items()}
+    assert written(shop.run()) == 0
+    full = refresh_customers(shop.store, full=True)
+    assert (full.read, full.written) == (2, 0)
+    assert {i: bson.encode(d, codec_options=CODEC) for i, d in shop.customers().items()} == before
+    assert shop.waiting() == {}
+
+
+def test_only_the_customer_that_changed_is_written(shop: Retailer) -> None:
+    shop.run()
+    shop.customer(2, "Pete", "Jones", Email="home@x.com")
+    report = shop.run()[-1]
+    assert (report.read, report.updated, report.written) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("of", ["preference", "address"])
+def test_what_hangs_on_a_person_reaches_their_document_and_leaves_it(shop: Retailer, of: str) -> None:
+    shop.run()
+    jane = find.by_email(shop.store, "jane@x.com")[0].customer
+    assert (len(jane["consents"]), len(jane["addresses"])) == (1, 1)
+    if of == "preference":
+        shop.land("crm.contactpreference", preference(1, 0))
+        shop.run()
+        assert find.by_email(shop.store, "jane@x.com")[0].customer["consents"][0]["granted"] is False
+        shop.delete("crm.contactpreference", '[1,"marketing","email"]')
+    else:
+        shop.delete("crm.customeraddress", 7)
+    shop.run()
+    jane = find.by_email(shop.store, "jane@x.com")[0].customer
+    assert (len(jane["consents"]), len(jane["addresses"])) == ((0, 1) if of == "preference" else (1, 0))
+
+
+def test_the_strictest_consent_holds_for_all_records_of_a_customer(shop: Retailer) -> None:
+    account = {"id": "W1", "email": "jane@x.com", "first_name": "Jane", "last_name": "Smith"}
+    body = {"account": account, "version": 1, "preferences": {"email": False, "sms": True}, "occurred_at": "2026-11-01"}
+    shop.land("web.web_account_events", body)
+    shop.run()
+    jane = find.by_email(shop.store, "jane@x.com")[0].customer
+    assert [(c["channel"], c["granted"], c["system"]) for c in jane["consents"]] == [
+        ("email", False, "web"),
+        ("sms", True, "web"),
+    ]
+
+
+def test_the_document_goes_when_the_customer_is_closed_and_the_id_still_answers_after_a_merge(shop: Retailer) -> None:
+    shop.run()
+    ids = shop.customer_ids()
+    shop.customer(2, "Jane", "Smith", Email="jane@x.com")
+    shop.run()
+    one = shop.the_customer()
+    assert [find.by_id(shop.store, identifier) for identifier in ids.values()] == [one] * 3
+    for number in (1, 2):
+        shop.delete("crm.customer", number)
+    shop.delete("sales.account", 11)
+    shop.run()
+    assert shop.customers() == {}
+    assert [find.by_id(shop.store, identifier) for identifier in ids.values()] == [None] * 3
+    assert find.by_order(shop.store, "SO101") == []
+
+
+@pytest.mark.parametrize("field", sorted(set(VALIDATOR["$jsonSchema"]["required"]) - {"_id"}))
+def test_the_collection_refuses_a_document_without(shop: Retailer, field: str) -> None:
+    shop.run()
+    document = find.by_email(shop.store, "jane@x.com")[0].customer
+    prepare(shop.store)
+    with pytest.raises(WriteError):
+        shop.store.single_view["customers"].insert_one({k: v for k, v in document.items() if k != field} | {"_id": "C"})
+
+
+def test_the_collection_refuses_a_customer_of_nobody(shop: Retailer) -> None:
+    shop.run()
+    document = find.by_email(shop.store, "jane@x.com")[0].customer
+    with pytest.raises(WriteError):
+        shop.store.single_view["customers"].insert_one({**document, "_id": "C", "accounts": []})
+
+
+def test_somebody_is_found_by_whatever_they_say_however_they_write_it(shop: Retailer) -> None:
+    shop.run()
+    store = shop.store
+    for email in ("jane@x.com", " Jane@X.COM "):
+        assert found(find.by_email(store, email)) == ["Jane"]
+    for phone in ("07700900123", "+44 7700 900123", "(07700) 900-123", "0044 7700 900 123"):
+        assert found(find.by_phone(store, phone)) == ["Jane"]
+    for postcode in ("SW1A 1AA", "sw1a1aa"):
+        assert found(find.by_postcode(store, postcode)) == ["Jane"]
+        assert found(find.by_postcode(store, postcode, "SMITH")) == ["Jane"]
+        assert found(find.by_postcode(store, postcode, "Jones")) == []
+    assert found(find.by_order(store, " SO101 ")) == ["Jane"]
+    for nothing in (
+        find.by_email(store, "who@x.com"),
+        find.by_phone(store, "07700900999"),
+        find.by_order(store, "SO9"),
+    ):
+        assert nothing == []
+    assert find.by_id(store, "C0") is None
+
+
+def test_who_shares_an_email_is_found_with_all_the_others_the_best_customer_first(shop: Retailer) -> None:
+    shop.customer(3, "Zoe", "Smith", Email="jane@x.com")
+    shop.run()
+    assert found(find.by_email(shop.store, "jane@x.com")) == ["Jane", "Zoe"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "value"),
+    [(find.by_email, "jane"), (find.by_email, "noemail@x.com"), (find.by_phone, "5"), (find.by_postcode, " - ")],
+)
+def test_what_cannot_be_looked_for_is_one_sentence_without_the_value(store: Store, ask: Any, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^That is not .* Give it|^That is not .*\.$") as error:
+        ask(store, value)
+    assert value not in str(error.value)

@@ -1,0 +1,10 @@
+"""A legacy database for each test."""
+
+import pytest
+from sv_assets_tests.conftest import Catalogued
+from sv_assets_tests.sources.shop import Shop
+
+
+@pytest.fixture
+def shop(catalogued: Catalogued) -> Shop:
+    return Shop(catalogued)

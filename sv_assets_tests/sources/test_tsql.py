@@ -1,0 +1,151 @@
+"""The statements that SQL Server would get: keyset pages in short reads that hold nobody up.
+
+No SQL Server runs here, so the engine is a stand-in that compiles each statement with SQLAlchemy's own mssql dialect and
+answers with prepared rows.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects.mssql.base import MSDialect
+from sv_assets_tests.sources.shop import Shop
+
+from sv_assets.sources.capture import CaptureReader, KeyReader, open_reader
+from sv_assets.sources.database import LegacyDatabase, TableShape
+from sv_assets.sources.records import Window
+from sv_assets.sources.types import Column
+
+NOW = dt.datetime(2026, 11, 23, 12, 0, 0)
+COLUMNS = (
+    Column("Id", "int"), Column("Code", "varchar"), Column("At", "datetime"), Column("ModifiedAt", "datetime2", 7),
+    Column("RowVer", "timestamp"),
+)  # fmt: skip
+ROW = (1, "a", "2026-11-23 10:00:00.003", "2026-11-23 10:00:00.1234567", b"\0" * 7 + b"\x05")
+
+
+class SqlServer:
+    """Compiles and remembers; gives one full page, then an empty one."""
+
+    dialect = MSDialect(deprecate_large_types=True)
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        self.parameters: list[dict[str, Any]] = []
+        self.pages = 0
+
+    @contextmanager
+    def connect(self) -> Iterator["SqlServer"]:
+        yield self
+
+    def execute(self, statement: sa.Executable) -> "SqlServer":
+        compiled = cast(sa.ClauseElement, statement).compile(dialect=self.dialect)
+        self.statements.append(re.sub(r"\s+", " ", str(compiled)))
+        self.parameters.append(dict(compiled.params))
+        return self
+
+    def fetchall(self) -> Sequence[Sequence[Any]]:
+        self.pages += 1
+        width = self.statements[-1].split(" FROM ")[0].count(", [") + self.statements[-1].split(" FROM ")[0].count("CONVERT(")
+        page = [ROW if width >= 4 else (1, "2026-11-23 10:00:00.003")]
+        return page if self.pages == 1 else []
+
+    def scalar_one(self) -> Any:
+        text = self.statements[-1]
+        if "SYSDATETIME" in text:
+            return NOW
+        if "MIN_ACTIVE_ROWVERSION" in text:
+            return b"\0" * 7 + b"\x09"
+        return NOW if "max(" in text else 0
+
+
+@pytest.fixture
+def server() -> SqlServer:
+    return SqlServer()
+
+
+def reader_of(shop: Shop, server: SqlServer, capture: str, key: str = "Id, Code") -> CaptureReader:
+    rest = ["page_rows: 1", "partitions: {by: day, start: 2024-01-01, column: At}"]
+    source = shop.declare(key=key, capture=capture, rest=rest)
+    database = LegacyDatabase(source.sql_system, cast(sa.Engine, server), ZoneInfo("Europe/London"))
+    return open_reader(database, TableShape(source, COLUMNS))
+
+
+CAPTURES = {
+    "snapshot": ("{mode: snapshot}", {}),
+    "modified_at": ("{mode: modified_at, column: ModifiedAt}", {"modified_at": "2026-11-23 09:00:00.0000000"}),
+    "rowversion": ("{mode: rowversion, column: RowVer}", {"rowversion": b"\0" * 8}),
+}
+
+
+@pytest.mark.parametrize("how", ["scan", "changes", "window", "keys"])
+@pytest.mark.parametrize("mode", CAPTURES)
+def test_pages_are_top_with_a_keyset_and_never_offset_or_nolock(shop: Shop, server: SqlServer, mode: str, how: str) -> None:
+    capture, position = CAPTURES[mode]
+    reader = reader_of(shop, server, capture)
+    if how == "scan":
+        list(reader.read(None))
+    elif how == "changes":
+        list(reader.read(position))
+    elif how == "window":
+        list(reader.read_window(Window(dt.date(2026, 11, 23), dt.date(2026, 11, 24))))
+    else:
+        list(cast(KeyReader, reader).keys())
+    pages = [text for text in server.statements if " TOP " in text]
+    assert len(pages) == 2
+    for text in server.statements:
+        assert not re.search(r"OFFSET|NOLOCK|ROW_NUMBER|@@DBTS|FOR UPDATE|UPDLOCK|INTO|HOLDLOCK", text, re.IGNORECASE)
+    assert " > " in pages[1], "the second page begins behind the last row of the first"
+    assert pages[0].split(" WHERE ")[0] == pages[1].split(" WHERE ")[0].split(" ORDER BY")[0] or "WHERE" not in pages[0]
+    for text in pages:
+        assert "FROM dbo.[Item]" in text
+        assert "ORDER BY" in text
+
+
+def test_a_composite_keyset_is_spelt_out(shop: Shop, server: SqlServer) -> None:
+    list(reader_of(shop, server, "{mode: snapshot}").read(None))
+    where = server.statements[-1].split("WHERE ")[1]
+    assert re.fullmatch(r"\[Id\] > :\w+ OR \[Id\] = :\w+ AND \[Code\] > :\w+ ORDER BY \[Id\], \[Code\]", where)
+
+
+def test_date_times_are_read_as_text_because_the_driver_cuts_their_last_digit(shop: Shop, server: SqlServer) -> None:
+    (record, *_) = [r for b in reader_of(shop, server, "{mode: modified_at, column: ModifiedAt}").read(None) for r in b.records]
+    select = next(text for text in server.statements if " TOP " in text)
+    assert "CONVERT(varchar(27), [ModifiedAt], 121)" in select
+    assert record.version == "2026-11-23 10:00:00.1234567"
+    assert record.exact == {"ModifiedAt": "2026-11-23 10:00:00.1234567"}
+
+
+def test_a_keyset_on_a_date_time_compares_all_its_digits(shop: Shop, server: SqlServer) -> None:
+    """Cut to microseconds, the bound would lie below its own row, and a page of one instant would come again for ever."""
+    list(reader_of(shop, server, CAPTURES["modified_at"][0]).read(CAPTURES["modified_at"][1]))
+    page = server.statements[-1]
+    assert re.search(r"\[ModifiedAt\] > CONVERT\(datetime2\(7\), :\w+, 121\)", page)
+    assert "2026-11-23 10:00:00.1234567" in server.parameters[-1].values()
+    assert page.endswith("ORDER BY [ModifiedAt], [Id], [Code]"), "by the column under its index, not by its text"
+
+
+def test_a_date_time_in_the_key_is_compared_in_its_own_type(shop: Shop, server: SqlServer) -> None:
+    list(reader_of(shop, server, "{mode: snapshot}", key="Id, At").read(None))
+    assert re.search(r"\[At\] > CONVERT\(datetime, :\w+, 121\)", server.statements[-1])
+
+
+def test_rowversion_reads_below_the_lowest_version_that_is_still_open(shop: Shop, server: SqlServer) -> None:
+    batches = list(reader_of(shop, server, CAPTURES["rowversion"][0]).read({"rowversion": b"\0" * 7 + b"\x02"}))
+    taken = next(n for n, text in enumerate(server.statements) if "MIN_ACTIVE_ROWVERSION()" in text)
+    page = server.statements[-1]
+    assert taken < len(server.statements) - 2, "taken before reading"
+    assert re.search(r"\[RowVer\] >= CAST\(:\w+ AS BINARY\(8\)\) AND \[RowVer\] < CAST\(:\w+ AS BINARY\(8\)\)", page)
+    assert batches[-1].position == {"rowversion": b"\0" * 7 + b"\x09"}
+
+
+def test_modified_at_reads_up_to_the_servers_own_clock(shop: Shop, server: SqlServer) -> None:
+    list(reader_of(shop, server, CAPTURES["modified_at"][0]).read(CAPTURES["modified_at"][1]))
+    values = server.parameters[-1].values()
+    assert NOW - dt.timedelta(seconds=1) in values
+    assert dt.datetime(2026, 11, 23, 8, 55) in values, "the bookmark less the lag"
