@@ -89,6 +89,8 @@ class Store:
 def open_store(url: str, prefix: str = "") -> Store:
     """Connect lazily; the first statement fails within 10 s with TransientError where nobody answers."""
     try:
+        if not url.startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("it does not begin with mongodb://")
         client: MongoClient[Document] = MongoClient(
             url,
             serverSelectionTimeoutMS=10_000,

@@ -126,42 +126,54 @@ def in_a_process_of_its_own(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def main(url: str, prefix: str) -> None:
-    def opened(name: str, listener: CommandListener | None = None) -> Store:
-        return Store(MongoClient(url, event_listeners=[listener] if listener else []), f"{prefix}{name}_")
+def contents(store: Store) -> dict[tuple[str, str], list[Document]]:
+    """Every document, by database and collection."""
+    return {(d.name, name): list(d[name].find({})) for d in store.databases() for name in d.list_collection_names()}
 
-    def prepared(name: str) -> None:
-        shop = Retailer(opened(name))
+
+def restore(store: Store, documents: dict[tuple[str, str], list[Document]]) -> None:
+    """Puts back what was there, the indexes being there still."""
+    for database in store.databases():
+        for name in database.list_collection_names():
+            database[name].delete_many({})
+            if there := documents.get((database.name, name)):
+                database[name].insert_many(there)
+
+
+def main(url: str, prefix: str) -> None:
+    def opened(listener: CommandListener | None = None) -> Store:
+        return Store(MongoClient(url, event_listeners=[listener] if listener else []), prefix)
+
+    def prepare() -> None:
+        shop = Retailer(opened())
         before(shop)
         change(shop)
 
-    def undisturbed() -> None:
-        prepared("whole")
-        Retailer(opened("whole")).run()
-
     def killed_at(number: int) -> None:
-        prepared(f"n{number}")
-        Retailer(opened(f"n{number}", KillAtWrite(number))).run()
+        restore(opened(), changed)
+        Retailer(opened(KillAtWrite(number))).run()
 
-    def run_again(number: int) -> None:
-        Retailer(opened(f"n{number}")).run()
+    def run() -> None:
+        Retailer(opened()).run()
 
-    assert in_a_process_of_its_own(undisturbed) == 0
+    def looked_at(look: Callable[[Store], Any]) -> Any:
+        store = opened()
+        try:
+            return look(store)
+        finally:
+            store.close()
+
+    assert in_a_process_of_its_own(prepare) == 0
+    changed = looked_at(contents)
+    assert in_a_process_of_its_own(run) == 0
+    expected = looked_at(state)
     number, different = 1, []
     while (code := in_a_process_of_its_own(partial(killed_at, number))) == KILLED:
-        assert in_a_process_of_its_own(partial(run_again, number)) == 0
-        with MongoClient[Document](url) as client:
-            whole, got = Store(client, f"{prefix}whole_"), Store(client, f"{prefix}n{number}_")
-            expected, found = state(whole), state(got)
-            different += [[number, n] for n in expected.keys() | found.keys() if expected.get(n) != found.get(n)]
-            for database in got.databases():
-                client.drop_database(database.name)
+        assert in_a_process_of_its_own(run) == 0
+        found = looked_at(state)
+        different += [[number, n] for n in expected.keys() | found.keys() if expected.get(n) != found.get(n)]
         number += 1
     assert code == 0, f"the run that was not killed ended with {code}"
-    with MongoClient(url) as client:
-        for name in client.list_database_names():
-            if name.startswith(prefix):
-                client.drop_database(name)
     print(json.dumps({"writes": number - 1, "different": different}))
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import bson
 import pytest
 
 from sv_assets.catalogue import Source
+from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
+from sv_assets.customers.customers import refresh_customers
+from sv_assets.customers.facts import refresh_facts
+from sv_assets.customers.orders import ORDERS
 from sv_assets.landing.documents import Origin, tombstone
-from sv_assets.landing.land import land_table
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.local import RunningServer, pairwise_quality, read_truth, seed, tick
@@ -26,7 +30,7 @@ from sv_assets.sources.queue import Queue
 from sv_assets.sources.records import Batch, Position, Record, Rejected, Version
 from sv_assets_tests.retailer import Retailer, catalogue, written
 
-PEOPLE = 80
+PEOPLE = 60
 TICKS = 3
 CHANGES = 70
 UNTIL = dt.date(2026, 11, 20)
@@ -63,16 +67,18 @@ def history(tmp_path_factory: pytest.TempPathFactory, sqs_server: RunningServer)
         seed(local, urls, people=PEOPLE, until=UNTIL)
         positions: dict[str, Position] = {}
         keys: dict[str, set[Any]] = {}
-        landings = list(read_everything(positions, keys))
+        landings = list(read_tables(positions, keys))
         for _ in range(TICKS):
             tick(local, urls, changes=CHANGES)
-            landings += read_everything(positions, keys)
+            landings += read_tables(positions, keys)
+        landings += (landing for s in catalogue().sources if s.is_queue for landing in read_queue(s))
         yield History(landings, local)
 
 
-def read_everything(positions: dict[str, Position], keys: dict[str, set[Any]]) -> Iterator[Landing]:
+def read_tables(positions: dict[str, Position], keys: dict[str, set[Any]]) -> Iterator[Landing]:
     for source in catalogue().sources:
-        yield from read_queue(source) if source.is_queue else read_table(source, positions, keys)
+        if not source.is_queue:
+            yield from read_table(source, positions, keys)
 
 
 def read_table(source: Source, positions: dict[str, Position], keys: dict[str, set[Any]]) -> Iterator[Landing]:
@@ -93,7 +99,8 @@ def read_table(source: Source, positions: dict[str, Position], keys: dict[str, s
 
 def read_queue(source: Source) -> Iterator[Landing]:
     queue = Queue(source)
-    while messages := queue.receive(500):
+    while queue.depth().total:
+        messages = queue.receive(500)
         converted = [convert_message(source.queue, m.receipt.message_id, m.body) for m in messages]
         queue.delete([m.receipt for m in messages])
         for start in range(0, len(converted), 40):
@@ -137,19 +144,22 @@ def customers_of(store: Store, landings: list[Landing]) -> list[bytes]:
 def test_a_shuffled_and_doubled_replay_gives_the_same_customers_to_the_byte(store: Store, history: History) -> None:
     expected = customers_of(store, history.landings)
     assert len(expected) > PEOPLE / 2
-    for number in range(4):
+    for number in range(3):
         chance = random.Random(number)
         landings = history.landings + chance.sample(history.landings, len(history.landings) // 2)
         chance.shuffle(landings)
+        # Rows that landed after their deletion are found to be gone again by the next reconciliation.
+        landings += [landing for landing in history.landings if landing.gone]
         replayed = customers_of(store, landings)
         assert differing(expected, replayed) == []
 
 
 def differing(expected: list[bytes], got: list[bytes]) -> list[Any]:
-    """For a failed replay: what differs, as documents."""
-    pairs = zip(expected, got, strict=False)
-    different = [(bson.decode(a), bson.decode(b)) for a, b in pairs if a != b][:1]
-    return different or ([f"{len(expected)} customers, {len(got)} replayed"] if len(expected) != len(got) else [])
+    """For a failed replay: the fields that differ, of the first customers that do."""
+    if len(expected) != len(got):
+        return [f"{len(expected)} customers, {len(got)} replayed"]
+    pairs = [(bson.decode(a), bson.decode(b)) for a, b in zip(expected, got, strict=True) if a != b]
+    return [(name, a[name], b.get(name)) for a, b in pairs[:3] for name in a if a[name] != b.get(name)]
 
 
 def test_increments_end_with_the_people_of_one_run_over_everything(store: Store, history: History) -> None:
@@ -177,6 +187,24 @@ def test_increments_end_with_the_people_of_one_run_over_everything(store: Store,
         whole.close()
 
 
+def test_two_runs_at_once_while_more_lands_do_no_harm(store: Store, history: History) -> None:
+    half = len(history.landings) // 2
+    land(store, history.landings[:half])
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(Retailer(store).run), pool.submit(Retailer(store).run)]
+        futures.append(pool.submit(land, store, history.landings[half:]))
+        for future in futures:
+            future.result()
+    shop = Retailer(store)
+    shop.run()
+    assert shop.waiting() == {}
+    ids = shop.customer_ids()
+    assert None not in ids.values()
+    assert shop.customers().keys() == set(ids.values())
+    assert written([refresh_customers(store, full=True)]) == 0, "what was composed amid changes is what is composed now"
+    assert written([refresh_facts(store, shop.catalogue, s, full=True) for s in (ORDERS, INTERACTIONS, CONSENTS)]) == 0
+
+
 def test_identity_finds_the_generators_people(store: Store, history: History) -> None:
     land(store, history.landings)
     shop = Retailer(store)
@@ -193,5 +221,3 @@ def test_what_cannot_be_converted_waits_in_quarantine_and_all_else_has_landed(st
     land(store, history.landings)
     counts = {s.key: Quarantine(store, s.key).count() for s in catalogue().sources}
     assert {key: n for key, n in counts.items() if n} == {"contactcentre.call": 2, "web.web_account_events": 4}
-    assert store.single_view["customers"].estimated_document_count() == 0
-    assert land_table  # the stations are not needed for landing

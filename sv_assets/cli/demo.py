@@ -2,17 +2,18 @@
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sv_assets.cli.estate import progress_bar
-from sv_assets.cli.execution import RunResult, execute
 from sv_assets.cli.find import display_name
 from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, table
 from sv_assets.cli.run import show_failed_checks
-from sv_assets.components.station import WRITTEN
 from sv_assets.settings import local_dir
+
+if TYPE_CHECKING:
+    from sv_assets.cli.execution import RunResult
 
 SUMMARY = "demo.json"
 _STATIONS = {
@@ -35,6 +36,7 @@ def demo(
     Writes the summary to .local/demo.json. Run again, it goes on from the bookmarks and writes only what changed.
     """
     from sv_assets import local
+    from sv_assets.cli.execution import execute
 
     estate = local.up(local_dir())
     for note in estate.notes:
@@ -57,9 +59,10 @@ def demo(
         raise typer.Exit(2 if result.configuration_is_wrong else 1)
 
 
-def summarise(result: RunResult, directory: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def summarise(result: "RunResult", directory: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The content of demo.json, and one well-filled customer, masked."""
     from sv_assets.catalogue import load_catalogue
+    from sv_assets.components.station import WRITTEN
     from sv_assets.customers.masking import masked
     from sv_assets.local import pairwise_quality, read_truth
     from sv_assets.mongo import store_from_environment
@@ -115,7 +118,7 @@ def _filled(customer: dict[str, Any]) -> tuple[int, int]:
     return len(systems), len(customer["consents"]) + len(customer["addresses"]) + customer["interactions"]["count"]
 
 
-def _show(summary: dict[str, Any], sample: dict[str, Any] | None, result: RunResult) -> None:
+def _show(summary: dict[str, Any], sample: dict[str, Any] | None, result: "RunResult") -> None:
     table(
         "Landed in this run",
         ["source", "read", "landed", "quarantined"],

@@ -15,6 +15,7 @@ import psutil
 
 from sv_assets.cli.output import errors
 from sv_assets.components.station import ERROR_CLASS
+from sv_assets.errors import ConfigurationError
 from sv_assets.settings import PROJECT_ROOT
 
 PROCESS_TAG = "sv/process"
@@ -43,10 +44,26 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
     from sv_assets.definitions import defs
 
     definitions = defs()
-    job = definitions.resolve_job_def(job_name)
+    repository = definitions.get_repository_def()
+    jobs = sorted(name for name in repository.job_names if not name.startswith("__"))
+    if job_name not in jobs:
+        raise ConfigurationError(f"There is no job {job_name}. There are: {', '.join(jobs)}.")
+    job = repository.get_job(job_name)
     if selection:
-        keys = [dg.AssetKey(name.split("/")) for name in selection]
-        job = job.get_subset(asset_selection=set(keys))
+        keys = {dg.AssetKey(name.split("/")) for name in selection}
+        known = job.asset_layer.executable_asset_keys
+        if unknown := keys - set(known):
+            name = unknown.pop().to_user_string()
+            raise ConfigurationError(
+                f"{job_name} has no asset {name}. It has: {', '.join(sorted(k.to_user_string() for k in known))}."
+            )
+        checks = {check for check in repository.asset_graph.asset_check_keys if check.asset_key in keys}
+        declared = job.run_config or {}
+        job = job.get_subset(asset_selection=keys, asset_check_selection=checks)
+        steps = {key.to_python_identifier() for key in keys}
+        run_config = {"ops": {step: config for step, config in declared.get("ops", {}).items() if step in steps}}
+    else:
+        run_config = dict(job.run_config or {})
     run_id = str(uuid.uuid4())
     (PROJECT_ROOT / ".local" / "dagster").mkdir(parents=True, exist_ok=True)
     with dg.DagsterInstance.get() as instance:
@@ -58,7 +75,7 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
                 instance=instance,
                 run_id=run_id,
                 raise_on_error=False,
-                run_config={**(job.run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 tags={PROCESS_TAG: f"{os.getpid()}:{psutil.Process().create_time()}"},
             )
         return _collect(outcome, run_id, time.monotonic() - started)

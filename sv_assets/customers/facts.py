@@ -16,7 +16,7 @@ from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.model import PartyReference, Reference
 from sv_assets.catalogue.source import Source
 from sv_assets.identity.clusters import current_ids
-from sv_assets.identity.party import StationReport
+from sv_assets.identity.party import StationReport, row_version
 from sv_assets.landing.documents import field_value
 from sv_assets.lease import lease
 from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, in_batches
@@ -107,7 +107,7 @@ def origin(source: Source, row: Document) -> Document:
         "system": source.system,
         "table": source.name,
         "key": row["_id"],
-        "version": row["_sv"]["version"],
+        "version": row_version(source, row),
     }
 
 

@@ -13,7 +13,7 @@ from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.model import Entry, FieldSpec, OrderReference
 from sv_assets.catalogue.source import Source
 from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin, party_of
-from sv_assets.identity.party import reference_value
+from sv_assets.identity.party import reference_value, row_version
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.sources.keys import key_text
@@ -130,7 +130,7 @@ def _columns(source: Source, feed: str, path: str) -> dict[str, int]:
 
 def _part(source: Source, feed: str, row: Document) -> Document:
     values = {name: field_value(source, row, spec) for name, spec in _fields(source, feed).items()}
-    return {**values, "record": source.record_id(key_text(row["_id"])), "version": row["_sv"]["version"]}
+    return {**values, "record": source.record_id(key_text(row["_id"])), "version": row_version(source, row)}
 
 
 def _order(

@@ -130,7 +130,7 @@ def _address(source: Source, fields: AddressFields, row: Document) -> Document:
         "system": source.system,
         "table": source.name,
         "key": row["_id"],
-        "version": row["_sv"]["version"],
+        "version": row_version(source, row),
     }
 
 
@@ -165,7 +165,7 @@ def _party_record(
         "system": source.system,
         "table": source.name,
         "key": row["_id"],
-        "version": row["_sv"]["version"],
+        "version": row_version(source, row),
         "observed_at": value(feed.observed_at),
         "name": {part: v for part, v in name.items() if v is not None},
         "emails": emails,
@@ -177,6 +177,16 @@ def _party_record(
         "keys": [] if deleted else match_keys(record_id, same_as, compared),
         "deleted": deleted,
     }
+
+
+def row_version(source: Source, row: Document) -> Any:
+    """The version of a landed row, for provenance: as its source gives it.
+
+    A snapshot knows only when it read a row, which depends on how often it ran; there the hash of the content stands
+    for the version.
+    """
+    by_snapshot = not source.is_queue and source.table.capture.mode == "snapshot"
+    return row["_sv"]["hash" if by_snapshot else "version"]
 
 
 def reference_value(source: Source, row: Document, path: str) -> Any:

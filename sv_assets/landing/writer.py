@@ -51,10 +51,10 @@ class LandingWriter:
         """Land the batch, and add to `outcome`. All of it is acknowledged by a majority when this returns."""
         origin = Origin(self._source, self.run_id, batch.extracted_at)
         documents: dict[object, Document] = {}
-        records, incomparable = newest_per_key(batch.records)
+        records, incomparable = self._comparable(batch.records)
         rejected = [*batch.rejected, *(_incomparable(record) for record in incomparable)]
-        landed: dict[object, Record] = {}
-        for record in records:
+        landed_keys: list[str] = []
+        for record in newest_per_key(records):
             try:
                 documents[record.key] = landing_document(origin, record)
             except DataError as reason:
@@ -62,39 +62,53 @@ class LandingWriter:
                     Rejected(record.key_text, f"the row {reason}", {k: repr(v) for k, v in record.fields.items()})
                 )
                 continue
-            landed[record.key] = record
+            landed_keys.append(record.key_text)
             if record.partition:
                 outcome.by_partition[record.partition] = outcome.by_partition.get(record.partition, 0) + 1
         outcome.read += batch.read
         outcome.stale += batch.read - len(documents) - len(rejected)
         if documents:
-            for key in self._write_documents(list(documents.values()), outcome):
-                rejected.append(_incomparable(landed.pop(key)))
-            self.quarantine.resolve(record.key_text for record in landed.values())
+            self._write_documents(list(documents.values()), outcome)
+            self.quarantine.resolve(landed_keys)
         if rejected:
             self.quarantine.put(rejected, self.run_id)
             outcome.quarantined += len(rejected)
 
-    def _write_documents(self, documents: list[Document], outcome: Outcome) -> list[object]:
-        """Write what is new. Returns the keys whose version does not compare with the one that is there."""
-        if self._was_empty and not self._source.is_queue:
-            documents = self._insert(documents, outcome)
-        stored = {
+    def _comparable(self, records: list[Record]) -> tuple[list[Record], list[Record]]:
+        """The records, and apart from them those whose version is text where it is a number in what has landed, or the
+        other way round; where nothing has landed, the first record decides. Tables have one type by their capture mode."""
+        if not self._source.is_queue:
+            return records, []
+        is_text: dict[object, bool] = {}
+        for record in records:
+            is_text.setdefault(record.key, isinstance(record.version, str))
+        for key, there in self._stored(is_text).items():
+            if there["version"] is not None:
+                is_text[key] = isinstance(there["version"], str)
+        comparable: list[Record] = []
+        others: list[Record] = []
+        for record in records:
+            (comparable if is_text[record.key] == isinstance(record.version, str) else others).append(record)
+        return comparable, others
+
+    def _stored(self, keys: Iterable[object]) -> dict[object, Document]:
+        """What is known of the landed documents of these keys."""
+        return {
             document["_id"]: document["_sv"]
-            for ids in in_batches(d["_id"] for d in documents)
+            for ids in in_batches(keys)
             for document in self.collection.find({"_id": {"$in": ids}}, _STATE)
         }
+
+    def _write_documents(self, documents: list[Document], outcome: Outcome) -> None:
+        if self._was_empty and not self._source.is_queue:
+            documents = self._insert(documents, outcome)
+        stored = self._stored(document["_id"] for document in documents)
         updates: list[UpdateOne] = []
-        incomparable: list[object] = []
         for document in documents:
             here, there = document["_sv"], stored.get(document["_id"])
             if there is not None and there["hash"] == here["hash"]:
                 outcome.unchanged += 1
-            elif there is None or there["version"] is None or there["deleted"]:
-                updates.append(upsert(document))
-            elif not _compare(there["version"], here["version"]):
-                incomparable.append(document["_id"])
-            elif there["version"] > here["version"]:
+            elif there is not None and not there["deleted"] and _is_older(here["version"], there["version"]):
                 outcome.stale += 1
             else:
                 updates.append(upsert(document))
@@ -102,7 +116,6 @@ class LandingWriter:
         outcome.inserted += inserted
         outcome.updated += updated
         outcome.stale += len(updates) - inserted - updated
-        return incomparable
 
     def _insert(self, documents: list[Document], outcome: Outcome) -> list[Document]:
         """Plain inserts, twice as fast as guarded ones. Returns the documents whose key was there after all."""
@@ -121,25 +134,19 @@ class LandingWriter:
         return there_already
 
 
-def newest_per_key(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
-    """One record a key: of several in one batch the newest, and of equal ones the last read.
-
-    Beside them the records whose version is text where the key's first one is a number, or the other way round.
-    """
+def newest_per_key(records: Iterable[Record]) -> Iterable[Record]:
+    """One record a key: of several in one batch the newest, and of equal ones the last read."""
     newest: dict[object, Record] = {}
-    incomparable: list[Record] = []
     for record in records:
         seen = newest.get(record.key)
-        if seen is not None and not _compare(seen.version, record.version):
-            incomparable.append(record)
-        elif seen is None or record.version >= seen.version:  # type: ignore[operator]
+        if seen is None or not _is_older(record.version, seen.version):
             newest[record.key] = record
-    return list(newest.values()), incomparable
+    return newest.values()
 
 
-def _compare(one: Version, other: Version) -> bool:
-    """Whether two versions can be compared; only a queue that changes its mind about their type sends ones that cannot."""
-    return isinstance(one, str) == isinstance(other, str)
+def _is_older(one: Version, other: Version | None) -> bool:
+    """False also where the two do not compare: then the guard of the write decides."""
+    return other is not None and isinstance(one, str) == isinstance(other, str) and one < other  # type: ignore[operator]
 
 
 def _incomparable(record: Record) -> Rejected:

@@ -77,7 +77,7 @@ class LegacyDatabase:
         """A value that was read from the column, to compare the column with: exactly, whatever its type."""
         if not self.is_sqlite and column.type_name in ("char", "varchar"):
             # pyodbc binds text as nvarchar, and SQL Server would convert the column, not the value: a scan a page.
-            return sa.cast(value, sa.VARCHAR(column.precision))
+            return sa.cast(value, sa.VARCHAR(max(column.precision or 0, 0) or None))  # varchar(max) has length -1
         if self.is_sqlite or column.type_name not in _DATE_TIMES:
             return value
         kind: sa.ColumnElement[Any] = sa.literal_column(_DATE_TIMES[column.type_name])

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from sv_assets_tests.conftest import Catalogued
 
 from sv_assets.catalogue import load_catalogue
 from sv_assets.catalogue.model import ModifiedAtCapture
 from sv_assets.errors import ConfigurationError
 from sv_assets.settings import PROJECT_ROOT
+from sv_assets_tests.conftest import Catalogued
 
 PERSON = """\
     - name: dbo.Person
@@ -40,7 +40,15 @@ def mistake_in(catalogued: Catalogued) -> str:
         load_catalogue(catalogued.directory)
     sentence = str(caught.value)
     assert "\n" not in sentence
-    for machinery in ("Traceback", "pydantic", "ValidationError", "function-before", "https://", "_as_list", "Input should"):
+    for machinery in (
+        "Traceback",
+        "pydantic",
+        "ValidationError",
+        "function-before",
+        "https://",
+        "_as_list",
+        "Input should",
+    ):
         assert machinery not in sentence
     return sentence
 
@@ -193,11 +201,11 @@ def test_a_path_into_a_message_starts_with_its_mark(old: str, new: str, catalogu
 
 
 def test_an_empty_catalogue_says_what_to_add(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no defs.yaml declares a source"):
+    with pytest.raises(ConfigurationError, match=r"no defs\.yaml declares a source"):
         load_catalogue(tmp_path)
 
 
 def test_a_mistyped_source_gets_the_nearest_names(catalogued: Catalogued) -> None:
     catalogued.declare(PERSON)
-    with pytest.raises(ConfigurationError, match="Did you mean shop.person?"):
+    with pytest.raises(ConfigurationError, match=r"Did you mean shop\.person\?"):
         load_catalogue(catalogued.directory).source("shop.persons")

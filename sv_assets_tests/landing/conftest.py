@@ -1,6 +1,7 @@
 """A legacy database for each test."""
 
 import pytest
+
 from sv_assets_tests.conftest import Catalogued
 from sv_assets_tests.sources.shop import Shop
 

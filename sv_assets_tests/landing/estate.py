@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sv_assets_tests.sources.shop import Shop
-
 from sv_assets.catalogue import Source
 from sv_assets.landing.land import LandingReport, land_table
 from sv_assets.mongo import Document, Store
+from sv_assets_tests.sources.shop import Shop
 
 ITEM = "Id INT NOT NULL PRIMARY KEY, Name NVARCHAR(40), Price DECIMAL(9,2), ModifiedAt DATETIME2(3), RowVer ROWVERSION"
 CAPTURES = {
@@ -21,7 +20,13 @@ def item(number: int, name: str = "old", version: int | None = None) -> tuple[An
     """A row of `ITEM`; a higher version is also a later moment."""
     version = number if version is None else version
     minutes, seconds = divmod(version, 60)
-    return number, name, 1.5, f"2024-01-01 {minutes // 60:02}:{minutes % 60:02}:{seconds:02}", version.to_bytes(8, "big")
+    return (
+        number,
+        name,
+        1.5,
+        f"2024-01-01 {minutes // 60:02}:{minutes % 60:02}:{seconds:02}",
+        version.to_bytes(8, "big"),
+    )
 
 
 def change(shop: Shop, number: int, name: str, version: int) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sv_assets_tests.landing.estate import documents
-from sv_assets_tests.sources.shop import Shop
 
 from sv_assets.catalogue import Source
 from sv_assets.landing.documents import Origin, tombstone
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Store, bulk_write
 from sv_assets.sources.records import Batch, Record
+from sv_assets_tests.landing.estate import documents
+from sv_assets_tests.sources.shop import Shop
 
 START = dt.datetime(2026, 11, 23, tzinfo=dt.timezone.utc)
 KINDS: dict[str, Any] = {
@@ -86,11 +86,20 @@ def test_any_order_any_batching_and_any_repeats_leave_the_same_documents(
 
 def test_a_late_update_does_not_resurrect_a_deleted_row(writing: Writing) -> None:
     writing.write(record(1, 5))
+    read_before = writing.moment
     assert writing.delete(1, 8) == 1
+    writing.moment = read_before - dt.timedelta(minutes=1)
     outcome = writing.write(record(1, 7))
     assert writing.names == {1: "(deleted)"}
     assert (outcome.landed, outcome.stale) == (0, 1)
-    writing.write(record(1, 9, "back"))
+
+
+@pytest.mark.parametrize("version", [5, 7, 9])
+def test_a_row_that_is_read_after_its_deletion_is_back_whatever_its_version(writing: Writing, version: int) -> None:
+    """A row restored from a backup comes with the version that it had."""
+    writing.write(record(1, 5))
+    writing.delete(1, 8)
+    writing.write(record(1, version, "back"))
     assert writing.names == {1: "back"}
 
 
@@ -99,7 +108,11 @@ def test_a_tombstone_keeps_the_last_fields_and_says_when_and_why(writing: Writin
     writing.delete(1, 8)
     document = documents(writing.store, writing.source)[1]
     assert document["Name"] == "gone"
-    assert (document["_sv"]["op"], document["_sv"]["version"], document["_sv"]["pending"]) == ("delete", 8, ["identity"])
+    assert (document["_sv"]["op"], document["_sv"]["version"], document["_sv"]["pending"]) == (
+        "delete",
+        8,
+        ["identity"],
+    )
 
 
 def test_a_row_read_since_it_was_missed_is_not_deleted(writing: Writing) -> None:
@@ -145,17 +158,33 @@ def test_replay_changes_nothing(writing: Writing) -> None:
     assert documents(writing.store, writing.source, ignore=()) == before
 
 
-@pytest.mark.parametrize(("first", "second"), [(5, "6"), ("6", 5)])
+@pytest.fixture
+def messages(store: Store, shop: Shop) -> Writing:
+    """A writer for a queue, whose versions are what its senders make of them."""
+    path = shop.catalogued.declare("")
+    path.write_text(
+        "type: sv_assets.components.SqsQueues\n"
+        'attributes: {system: shop, owners: ["team:shop"], queues: [{name: q, key: $.id, version: $.v}]}\n'
+    )
+    return Writing(store, shop, shop.catalogue.sources[0])
+
+
+@pytest.mark.parametrize(("first", "other"), [(5, "6"), ("6", 5)])
 @pytest.mark.parametrize("together", [True, False])
 def test_a_version_of_another_type_goes_to_quarantine_and_stops_nobody_else(
-    writing: Writing, first: Any, second: Any, together: bool
+    messages: Writing, first: Any, other: Any, together: bool
 ) -> None:
-    batches = [[record(1, first, "first"), record(1, second, "odd"), record(2, second, "other")]]
-    if not together:
-        batches = [batches[0][:1], batches[0][1:]]
-    outcomes = [writing.write(*batch) for batch in batches]
-    assert writing.names == {1: "first", 2: "other"}
+    records = [record(1, first, "first"), record(1, other, "odd"), record(2, other, "another key")]
+    batches = [records] if together else [records[:1], records[1:]]
+    outcomes = [messages.write(*batch) for batch in batches]
+    assert messages.names == {1: "first", 2: "another key"}
     assert sum(outcome.quarantined for outcome in outcomes) == 1
-    (entry,) = writing.store.control["quarantine"].find()
+    (entry,) = messages.store.control["quarantine"].find()
     assert "which one is newer cannot be told" in entry["reason"]
     assert "odd" in str(entry["raw"])
+
+
+def test_the_type_of_what_has_landed_decides_and_not_the_order_in_the_batch(messages: Writing) -> None:
+    messages.write(record(1, 5))
+    messages.write(record(1, "6", "odd"), record(1, 7, "seven"))
+    assert messages.names == {1: "seven"}

@@ -6,12 +6,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from sv_assets_tests.conftest import Catalogued
-
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.sources.capture import CaptureReader, open_reader
 from sv_assets.sources.database import LegacyDatabase, describe, open_database
 from sv_assets.sources.records import Batch, Position, Record
+from sv_assets_tests.conftest import Catalogued
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,12 @@ class Shop:
         self, name: str = "dbo.Item", key: str = "Id", capture: str = "{mode: snapshot}", rest: Sequence[str] = ()
     ) -> Source:
         """Declare this one table, with further lines of its entry in `rest`."""
-        lines = [f"    - name: {name}", f"      key: [{key}]", f"      capture: {capture}", *(f"      {r}" for r in rest)]
+        lines = [
+            f"    - name: {name}",
+            f"      key: [{key}]",
+            f"      capture: {capture}",
+            *(f"      {r}" for r in rest),
+        ]
         self.catalogued.declare("\n".join(lines) + "\n")
         return self.catalogue.sources[0]
 

@@ -5,9 +5,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sv_assets_tests.sources.shop import Shop
 
 from sv_assets.errors import ConfigurationError
+from sv_assets_tests.sources.shop import Shop
 
 SECRET = "s3cr3t-w0rd"
 
@@ -93,16 +93,21 @@ def test_a_file_that_is_no_database_is_refused(shop: Shop) -> None:
     assert "database refuses" in refused(shop)
 
 
-def test_an_unset_variable_says_which_and_how_to_set_it(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unset_variable_says_which_and_how_to_set_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("SHOP_SQLSERVER_URL")
     monkeypatch.setenv("SV_LOCAL_DIR", str(tmp_path))
     assert "SHOP_SQLSERVER_URL is not set" in refused(shop)
 
 
 @pytest.mark.parametrize(
-    "url", [f"what is {SECRET}", f"oracle2://u:{SECRET}@h/db", f"mssql+pyodbc://u:{SECRET}@host:port/db", "://", f"{SECRET}"]
+    "url",
+    [f"what is {SECRET}", f"oracle2://u:{SECRET}@h/db", f"mssql+pyodbc://u:{SECRET}@host:port/db", "://", f"{SECRET}"],
 )
-def test_a_url_that_is_none_is_refused_without_its_secrets(shop: Shop, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_that_is_none_is_refused_without_its_secrets(
+    shop: Shop, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SHOP_SQLSERVER_URL", url)
     assert "not a database URL we know" in refused(shop)
 
@@ -129,7 +134,9 @@ def test_nothing_we_do_can_write_to_a_legacy_database(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("folder", ["my shop", "50%20", "a#b", "what?"])
-def test_a_path_may_hold_any_character(shop: Shop, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_may_hold_any_character(
+    shop: Shop, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a_table(shop, (1, "a", None, None, 1))
     moved = tmp_path / folder / "shop.sqlite"
     moved.parent.mkdir()

@@ -14,7 +14,9 @@ from sv_assets.mongo import CODEC
 from sv_assets.sources.keys import document_id, freeze, key_text, thaw
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-TRICKY = st.sampled_from(["1", '1,"a"', '"', '["a"]', "null", "true", '{"hex":"00"}', "00", "decimal", " ", "", "a\\", "\\"])
+TRICKY = st.sampled_from(
+    ["1", '1,"a"', '"', '["a"]', "null", "true", '{"hex":"00"}', "00", "decimal", " ", "", "a\\", "\\"]
+)
 LANDED = st.one_of(
     TEXT, TRICKY, st.integers(-(2**63), 2**63 - 1).map(Int64), st.booleans(), st.binary(max_size=4), st.uuids(),
     st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**9), max_value=10**9).map(Decimal128),

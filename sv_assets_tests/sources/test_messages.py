@@ -41,7 +41,9 @@ def field(literal: str) -> Any:
 
 
 def test_a_good_message_lands_whole_under_body() -> None:
-    result = converted('{"account": {"id": 7}, "v": "2024-01-01T10:00:00Z", "name": "Zo\u00eb  ", "tags": [1, null, true]}')
+    result = converted(
+        '{"account": {"id": 7}, "v": "2024-01-01T10:00:00Z", "name": "Zo\u00eb  ", "tags": [1, null, true]}'
+    )
     assert isinstance(result, Record)
     assert (result.key, result.version) == ("7", "2024-01-01T10:00:00Z")
     assert result.fields["body"]["name"] == "Zo\u00eb  "

@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects.mssql.base import MSDialect
-from sv_assets_tests.sources.shop import Shop
 
 from sv_assets.sources.capture import CaptureReader, KeyReader, open_reader
 from sv_assets.sources.database import LegacyDatabase, TableShape
 from sv_assets.sources.records import Window
 from sv_assets.sources.types import Column
+from sv_assets_tests.sources.shop import Shop
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, 0)
 COLUMNS = (
@@ -32,7 +32,7 @@ ROW = (1, "a", "2026-11-23 10:00:00.003", "2026-11-23 10:00:00.1234567", b"\0" *
 class SqlServer:
     """Compiles and remembers; gives one full page, then an empty one."""
 
-    dialect = MSDialect(deprecate_large_types=True)
+    dialect: Any = cast(Any, MSDialect)(deprecate_large_types=True)
 
     def __init__(self) -> None:
         self.statements: list[str] = []
@@ -51,7 +51,9 @@ class SqlServer:
 
     def fetchall(self) -> Sequence[Sequence[Any]]:
         self.pages += 1
-        width = self.statements[-1].split(" FROM ")[0].count(", [") + self.statements[-1].split(" FROM ")[0].count("CONVERT(")
+        width = self.statements[-1].split(" FROM ")[0].count(", [") + self.statements[-1].split(" FROM ")[0].count(
+            "CONVERT("
+        )
         page = [ROW if width >= 4 else (1, "2026-11-23 10:00:00.003")]
         return page if self.pages == 1 else []
 
@@ -69,14 +71,16 @@ def server() -> SqlServer:
     return SqlServer()
 
 
-def reader_of(shop: Shop, server: SqlServer, capture: str, key: str = "Id, Code") -> CaptureReader:
+def reader_of(
+    shop: Shop, server: SqlServer, capture: str, key: str = "Id, Code", columns: tuple[Column, ...] = COLUMNS
+) -> CaptureReader:
     rest = ["page_rows: 1", "partitions: {by: day, start: 2024-01-01, column: At}"]
     source = shop.declare(key=key, capture=capture, rest=rest)
     database = LegacyDatabase(source.sql_system, cast(sa.Engine, server), ZoneInfo("Europe/London"))
-    return open_reader(database, TableShape(source, COLUMNS))
+    return open_reader(database, TableShape(source, columns))
 
 
-CAPTURES = {
+CAPTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "snapshot": ("{mode: snapshot}", {}),
     "modified_at": ("{mode: modified_at, column: ModifiedAt}", {"modified_at": "2026-11-23 09:00:00.0000000"}),
     "rowversion": ("{mode: rowversion, column: RowVer}", {"rowversion": b"\0" * 8}),
@@ -85,7 +89,9 @@ CAPTURES = {
 
 @pytest.mark.parametrize("how", ["scan", "changes", "window", "keys"])
 @pytest.mark.parametrize("mode", CAPTURES)
-def test_pages_are_top_with_a_keyset_and_never_offset_or_nolock(shop: Shop, server: SqlServer, mode: str, how: str) -> None:
+def test_pages_are_top_with_a_keyset_and_never_offset_or_nolock(
+    shop: Shop, server: SqlServer, mode: str, how: str
+) -> None:
     capture, position = CAPTURES[mode]
     reader = reader_of(shop, server, capture)
     if how == "scan":
@@ -110,11 +116,24 @@ def test_pages_are_top_with_a_keyset_and_never_offset_or_nolock(shop: Shop, serv
 def test_a_composite_keyset_is_spelt_out(shop: Shop, server: SqlServer) -> None:
     list(reader_of(shop, server, "{mode: snapshot}").read(None))
     where = server.statements[-1].split("WHERE ")[1]
-    assert re.fullmatch(r"\[Id\] > :\w+ OR \[Id\] = :\w+ AND \[Code\] > :\w+ ORDER BY \[Id\], \[Code\]", where)
+    assert re.fullmatch(
+        r"\[Id\] >= :\w+ AND \(\[Id\] > :\w+ OR \[Id\] = :\w+ AND \[Code\] > .*\) ORDER BY \[Id\], \[Code\]", where
+    ), "led by one plain bound, which an index can be entered with"
+
+
+@pytest.mark.parametrize(("length", "kind"), [(9, r"VARCHAR\(9\)"), (-1, r"VARCHAR\(max\)")])
+def test_text_is_compared_as_varchar_so_that_its_index_is_used(
+    shop: Shop, server: SqlServer, length: int, kind: str
+) -> None:
+    columns = tuple(Column("Code", "varchar", length) if c.name == "Code" else c for c in COLUMNS)
+    list(reader_of(shop, server, "{mode: snapshot}", columns=columns).read(None))
+    assert re.search(rf"\[Code\] > CAST\(:\w+ AS {kind}\)", server.statements[-1])
 
 
 def test_date_times_are_read_as_text_because_the_driver_cuts_their_last_digit(shop: Shop, server: SqlServer) -> None:
-    (record, *_) = [r for b in reader_of(shop, server, "{mode: modified_at, column: ModifiedAt}").read(None) for r in b.records]
+    (record, *_) = [
+        r for b in reader_of(shop, server, "{mode: modified_at, column: ModifiedAt}").read(None) for r in b.records
+    ]
     select = next(text for text in server.statements if " TOP " in text)
     assert "CONVERT(varchar(27), [ModifiedAt], 121)" in select
     assert record.version == "2026-11-23 10:00:00.1234567"

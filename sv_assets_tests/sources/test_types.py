@@ -81,7 +81,9 @@ def test_what_the_type_does_not_allow_is_refused_without_naming_the_value(declar
     assert len(str(value)) < 3 or str(value) not in str(caught.value)
 
 
-@given(st.integers(1, 38).flatmap(lambda p: st.tuples(st.just(p), st.integers(0, p), st.integers(-(10**p) + 1, 10**p - 1))))
+@given(
+    st.integers(1, 38).flatmap(lambda p: st.tuples(st.just(p), st.integers(0, p), st.integers(-(10**p) + 1, 10**p - 1)))
+)
 def test_a_decimal_of_up_to_38_digits_keeps_them_all(case: tuple[int, int, int]) -> None:
     precision, scale, digits = case
     value = Decimal(f"{digits}E-{scale}")
@@ -102,7 +104,17 @@ def test_money_keeps_its_four_digits(ten_thousandths: int) -> None:
     assert through_bson(convert("MONEY", value)).to_decimal() == value
 
 
-@given(st.sampled_from([("TINYINT", 0, 255), ("SMALLINT", -(2**15), 2**15 - 1), ("INT", -(2**31), 2**31 - 1), ("BIGINT", -(2**63), 2**63 - 1)]), st.integers(-(2**64), 2**64))
+@given(
+    st.sampled_from(
+        [
+            ("TINYINT", 0, 255),
+            ("SMALLINT", -(2**15), 2**15 - 1),
+            ("INT", -(2**31), 2**31 - 1),
+            ("BIGINT", -(2**63), 2**63 - 1),
+        ]
+    ),
+    st.integers(-(2**64), 2**64),
+)
 def test_a_whole_number_lands_exactly_when_it_is_in_range(kind: tuple[str, int, int], value: int) -> None:
     name, low, high = kind
     if low <= value <= high:
@@ -136,7 +148,10 @@ def test_a_datetime2_lands_to_the_millisecond_and_its_exact_text_beside_it(momen
         assert value.astimezone(LONDON).replace(tzinfo=None) == moment, "what is not exact in UTC has its text"
 
 
-@given(st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2099, 12, 31)), st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2099, 12, 31)))
+@given(
+    st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2099, 12, 31)),
+    st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2099, 12, 31)),
+)
 def test_local_text_sorts_as_the_moments_do(one: dt.datetime, other: dt.datetime) -> None:
     assert (local_text(one) < local_text(other)) == (one < other)
     assert local_text(one) == local_text(one.isoformat(" "))
