@@ -5,7 +5,7 @@ stand inside pipeline updates keyed by `_id` alone, so that a write needs no sec
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from bson import CodecOptions
 from bson.binary import UuidRepresentation
-from pymongo import IndexModel, MongoClient, UpdateMany, UpdateOne
+from pymongo import IndexModel, MongoClient, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
@@ -134,6 +134,33 @@ def explained_mongo_errors() -> Iterator[None]:
         raise ConfigurationError(
             "MongoDB refuses our user (not authorised). Check the user, password and roles behind SV_MONGO_URL."
         ) from None
+
+
+def put(collection: Collection[Document], documents: Sequence[Document], there: Container[Any]) -> tuple[int, int]:
+    """Write whole documents; `there` are the ids that are known to exist. Returns how many were (inserted, changed).
+
+    New documents go in as plain inserts, three times as fast as upserts. What turns out to be there after all is replaced.
+    """
+    inserted = changed = 0
+    for batch in in_batches(documents):
+        new = [document for document in batch if document["_id"] not in there]
+        old = [document for document in batch if document["_id"] in there]
+        if new:
+            try:
+                collection.insert_many(new, ordered=False)
+                inserted += len(new)
+            except BulkWriteError as error:
+                failed = error.details["writeErrors"]
+                if error.details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):
+                    raise
+                inserted += error.details["nInserted"]
+                old += [new[e["index"]] for e in failed]
+        if old:
+            replacements = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in old]
+            result = collection.bulk_write(replacements, ordered=False)
+            inserted += result.upserted_count
+            changed += result.modified_count
+    return inserted, changed
 
 
 def ensure_indexes(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:

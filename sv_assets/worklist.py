@@ -9,21 +9,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from pymongo import IndexModel, UpdateMany, UpdateOne
+from pymongo import IndexModel, UpdateMany
 from pymongo.collection import Collection
 
 from sv_assets.mongo import Document, in_batches
 from sv_assets.write_behind import write_behind
 
 T = TypeVar("T")
-CLEARED_TOGETHER = 200
+WRITTEN_TOGETHER = 200
 PENDING_INDEX = IndexModel([("_sv.pending", 1)], sparse=True)
 
 
-def mark_pending(ids: Iterable[Any], station: str) -> list[UpdateOne]:
+def mark_pending(ids: Iterable[Any], station: str) -> list[UpdateMany]:
     """Updates that put documents on the work list of `station`. Each gets a new `_sv.revision`."""
     change = {"$addToSet": {"_sv.pending": station}, "$inc": {"_sv.revision": 1}}
-    return [UpdateOne({"_id": identifier}, change) for identifier in ids]
+    return [UpdateMany({"_id": {"$in": batch}}, change) for batch in in_batches(ids, WRITTEN_TOGETHER)]
 
 
 def clear_pending(
@@ -46,7 +46,7 @@ def clear_pending(
         together[None if token == "hash" else document["_sv"].get(token)].append(document)
     updates = []
     for group in together.values():
-        for batch in in_batches(group, CLEARED_TOGETHER):
+        for batch in in_batches(group, WRITTEN_TOGETHER):
             read = list({document["_sv"].get(token) for document in batch})
             unchanged = {"$in": [f"$_sv.{token}", {"$literal": read}]}
             change = [{"$set": {"_sv.pending": {"$cond": [unchanged, cleared, kept]}}}]

@@ -49,6 +49,7 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
     if job_name not in jobs:
         raise ConfigurationError(f"There is no job {job_name}. There are: {', '.join(jobs)}.")
     job = repository.get_job(job_name)
+    declared = _declared_config(job)
     if selection:
         keys = {dg.AssetKey(name.split("/")) for name in selection}
         known = job.asset_layer.executable_asset_keys
@@ -58,12 +59,11 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
                 f"{job_name} has no asset {name}. It has: {', '.join(sorted(k.to_user_string() for k in known))}."
             )
         checks = {check for check in repository.asset_graph.asset_check_keys if check.asset_key in keys}
-        declared = job.run_config or {}
         job = job.get_subset(asset_selection=keys, asset_check_selection=checks)
         steps = {key.to_python_identifier() for key in keys}
         run_config = {"ops": {step: config for step, config in declared.get("ops", {}).items() if step in steps}}
     else:
-        run_config = dict(job.run_config or {})
+        run_config = declared
     run_id = str(uuid.uuid4())
     (PROJECT_ROOT / ".local" / "dagster").mkdir(parents=True, exist_ok=True)
     with dg.DagsterInstance.get() as instance:
@@ -79,6 +79,16 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
                 tags={PROCESS_TAG: f"{os.getpid()}:{psutil.Process().create_time()}"},
             )
         return _collect(outcome, run_id, time.monotonic() - started)
+
+
+def _declared_config(job: dg.JobDefinition) -> dict[str, Any]:
+    """The config that a job declares; one with partitioned assets keeps it for partitions, the same for all of them."""
+    if job.run_config:
+        return dict(job.run_config)
+    if job.partitions_def is None or job.partitioned_config is None:
+        return {}
+    key = job.partitions_def.get_first_partition_key()
+    return dict(job.partitioned_config.get_run_config_for_partition_key(key)) if key else {}
 
 
 def _collect(outcome: dg.ExecuteInProcessResult, run_id: str, seconds: float) -> RunResult:

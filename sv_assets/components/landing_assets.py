@@ -12,7 +12,8 @@ from sv_assets.landing.land import LandingReport, land_queue, land_table
 from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
 
-MOST_PARTITIONS_REPORTED = 1100
+DAYS_REPORTED_BY_A_SCAN = 92
+"""Dagster stores each day as an event of its own, about a hundred a second on its SQLite storage."""
 
 
 class TableRunConfig(dg.Config):
@@ -108,7 +109,7 @@ def _table_asset(source: Source) -> dg.AssetsDefinition:
                 store,
                 load_catalogue(),
                 source,
-                context.run_id,
+                context.run.run_id,
                 full=config.full,
                 window=window,
                 allow_deletes=config.allow_deletes,
@@ -137,7 +138,9 @@ def _queue_asset(source: Source) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with explained_failures(), mongo.store() as store:
-            report = land_queue(store, load_catalogue(), source, context.run_id, stop_after=config.stop_after_seconds)
+            report = land_queue(
+                store, load_catalogue(), source, context.run.run_id, stop_after=config.stop_after_seconds
+            )
             row_count = store.landing[source.key].estimated_document_count()
         _observe(context, source, report)
         return dg.MaterializeResult(metadata=_metadata(source, report, row_count))
@@ -187,18 +190,22 @@ def _tags(source: Source, column: str) -> dict[str, str]:
 
 def _observe(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
     """What this run saw of the source itself, on the source's own page."""
-    metadata = {"rows_read": report.outcome.read, "read_by_run": context.run_id, "position": report.bookmark_after}
+    metadata = {"rows_read": report.outcome.read, "read_by_run": context.run.run_id, "position": report.bookmark_after}
     context.log_event(dg.AssetObservation(legacy_key(source), metadata=metadata))
 
 
 def _report_partitions(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
-    """An unpartitioned run says which days it landed rows of, a scan all days there are, so that the UI shows them."""
+    """An unpartitioned run says which days it landed rows of, so that the UI shows them; a scan the last quarter's."""
     partitions = daily_partitions(source)
     if partitions is None:
         return
     known = set(partitions.get_partition_keys(current_time=dt.datetime.now(dt.timezone.utc)))
-    landed = known if report.scanned else known & report.outcome.by_partition.keys()
-    days = sorted(landed)[-MOST_PARTITIONS_REPORTED:]
+    if report.scanned:
+        days = sorted(known - context.instance.get_materialized_partitions(landing_key(source)))[
+            -DAYS_REPORTED_BY_A_SCAN:
+        ]
+    else:
+        days = sorted(known & report.outcome.by_partition.keys())
     for day in days:
         context.log_event(
             dg.AssetMaterialization(

@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 
-from pymongo import DeleteOne, IndexModel, ReplaceOne
+from pymongo import IndexModel
 from pymongo.errors import CollectionInvalid
 
 from sv_assets.customers.compose import Known, compose, content_hash
 from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
-from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
 from sv_assets.progress import Progress
 from sv_assets.worklist import clear_pending, mark_pending, work_off
 
@@ -94,17 +94,13 @@ def _composed(store: Store, clusters: list[Document]) -> list[Document]:
 def _write(store: Store, clusters: list[Document], documents: list[Document], report: StationReport) -> None:
     customers = store.single_view["customers"]
     stored = {d["_id"]: d["_sv"] for d in find_many(customers, "_id", [c["_id"] for c in clusters], {"_sv": 1})}
-    writes: list[ReplaceOne[Document] | DeleteOne] = [
-        ReplaceOne({"_id": document["_id"]}, document, upsert=True)
-        for document in documents
-        if stored.get(document["_id"]) != document["_sv"]
-    ]
-    writes += [DeleteOne({"_id": c["_id"]}) for c in clusters if c["state"] != "active" and c["_id"] in stored]
-    if writes:
-        result = customers.bulk_write(writes, ordered=False)
-        report.inserted += result.upserted_count
-        report.updated += result.modified_count
-        report.deleted += result.deleted_count
+    changed = [document for document in documents if stored.get(document["_id"]) != document["_sv"]]
+    inserted, updated = put(customers, changed, stored)
+    report.inserted += inserted
+    report.updated += updated
+    ended = [c["_id"] for c in clusters if c["state"] != "active" and c["_id"] in stored]
+    if ended:
+        report.deleted += customers.delete_many({"_id": {"$in": ended}}).deleted_count
 
 
 def _known(store: Store, clusters: list[Document]) -> Iterable[Known]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bson
-from pymongo import DeleteOne, IndexModel, ReplaceOne
+from pymongo import IndexModel
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.model import PartyReference, Reference
@@ -19,7 +19,7 @@ from sv_assets.identity.clusters import current_ids
 from sv_assets.identity.party import StationReport, row_version
 from sv_assets.landing.documents import field_value
 from sv_assets.lease import lease
-from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, in_batches
+from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
 from sv_assets.progress import Progress
 from sv_assets.sources.keys import key_text
 from sv_assets.worklist import clear_pending, mark_pending, pending_batches, work_off
@@ -126,36 +126,32 @@ def facts_of_rows(name: str, make: Callable[[Catalogue, Source, Document], list[
 def _write(
     store: Store, station: FactStation, built: list[Document], gone: Iterable[str], report: StationReport
 ) -> None:
-    """Write the facts that changed. Their customers go on the work list before, so that a crash loses neither, and
-    after, because another run may have composed them in between."""
+    """Write the facts that changed, and put their customers on the work list.
+
+    After the facts, because another run may compose a customer at any time. Who loses a fact is marked before as well:
+    once it is gone, a run that comes after a crash would not know whose it was.
+    """
     collection = store.single_view[station.name]
     ids = current_ids(store, {fact["party"] for fact in built if fact["party"]})
+    built = [resolved(fact, ids) for fact in built]
     gone = list(gone)
-    stored = {
-        d["_id"]: d
-        for d in find_many(collection, "_id", [*(f["_id"] for f in built), *gone], {"_sv": 1, "customer_id": 1})
+    wanted = [*(fact["_id"] for fact in built), *gone]
+    stored = {d["_id"]: d for d in find_many(collection, "_id", wanted, {"_sv": 1, "customer_id": 1})}
+    changed = [f for f in built if stored.get(f["_id"], {}).get("_sv") != f["_sv"]]
+    there = [identifier for identifier in gone if identifier in stored]
+    owners = {f["_id"]: f["customer_id"] for f in changed}
+    losers = {
+        d["customer_id"] for i, d in stored.items() if (i in there or i in owners) and d["customer_id"] != owners.get(i)
     }
-    writes: list[ReplaceOne[Document] | DeleteOne] = []
-    customers: set[str] = set()
-    for fact in built:
-        fact = resolved(fact, ids)
-        before = stored.get(fact["_id"])
-        customers.update(c for c in (fact["customer_id"], before and before.get("customer_id")) if c)
-        if before is None or before["_sv"]["hash"] != fact["_sv"]["hash"]:
-            writes.append(ReplaceOne({"_id": fact["_id"]}, fact, upsert=True))
-    for identifier in gone:
-        if identifier in stored:
-            customers.update(c for c in (stored[identifier].get("customer_id"),) if c)
-            writes.append(DeleteOne({"_id": identifier}))
-    marks = mark_pending(customers, "customers")
-    bulk_write(store.identity["clusters"], marks)
-    for batch in in_batches(writes):
-        result = collection.bulk_write(batch, ordered=False)
-        report.inserted += result.upserted_count
-        report.updated += result.modified_count
-        report.deleted += result.deleted_count
-    if writes:
-        bulk_write(store.identity["clusters"], marks)
+    clusters = store.identity["clusters"]
+    bulk_write(clusters, mark_pending(losers - {None}, "customers"))
+    inserted, updated = put(collection, changed, stored)
+    report.inserted += inserted
+    report.updated += updated
+    for batch in in_batches(there):
+        report.deleted += collection.delete_many({"_id": {"$in": batch}}).deleted_count
+    touched = losers | {fact["customer_id"] for fact in built}
+    bulk_write(clusters, mark_pending(touched - {None}, "customers"))
 
 
 def resolved(fact: Document, ids: dict[str, str]) -> Document:

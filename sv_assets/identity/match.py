@@ -16,12 +16,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pymongo import IndexModel, ReplaceOne, UpdateMany
+from pymongo import IndexModel, UpdateMany
 
 from sv_assets.identity import normalise
 from sv_assets.identity.party import MAX_SHARED, StationReport
 from sv_assets.lease import lease
-from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, put
 from sv_assets.progress import Progress
 from sv_assets.worklist import clear_pending, mark_pending, work_off
 
@@ -96,11 +96,9 @@ def _write(store: Store, batch: list[Document], decided: Decided, report: Statio
     if gone:
         links.delete_many({"_id": {"$in": sorted(gone)}})
     if changed:
-        result = links.bulk_write(
-            [ReplaceOne({"_id": link["_id"]}, link, upsert=True) for link in changed], ordered=False
-        )
-        report.inserted += result.upserted_count
-        report.updated += result.modified_count
+        inserted, updated = put(links, changed, stored)
+        report.inserted += inserted
+        report.updated += updated
     report.deleted += len(gone)
     for link in changed:
         for rule in link["rules"]:

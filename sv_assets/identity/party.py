@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bson
-from bson import Decimal128
 from pymongo import IndexModel, UpdateOne
 
 from sv_assets.catalogue.load import Catalogue
@@ -19,9 +18,9 @@ from sv_assets.identity import normalise
 from sv_assets.identity.normalise import PersonName
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.lease import lease
-from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many
+from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, put
 from sv_assets.progress import Progress
-from sv_assets.sources.keys import key_text
+from sv_assets.sources.keys import key_text, key_value
 from sv_assets.worklist import PENDING_INDEX, clear_pending, work_off
 
 log = logging.getLogger(__name__)
@@ -191,8 +190,8 @@ def row_version(source: Source, row: Document) -> Any:
 
 def reference_value(source: Source, row: Document, path: str) -> Any:
     """The key that a row points to another row with; None where there is none. A message may hold what is no key at all."""
-    value = field_value(source, row, path)
-    return None if isinstance(value, (dict, list, Decimal128)) else value
+    value = key_value(field_value(source, row, path))
+    return None if isinstance(value, (dict, list)) else value
 
 
 def compared_form(
@@ -238,6 +237,7 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
     stored = {d["_id"]: d for d in find_many(collection, "_id", ids, {"_sv.hash": 1, "keys": 1})}
     lost = {r["_id"]: set(stored[r["_id"]]["keys"]) - set(r["keys"]) for r in records if r["_id"] in stored}
     over_shared = _over_shared(store, set().union(*lost.values()))
+    new: list[Document] = []
     updates = []
     for record in records:
         before = stored.get(record["_id"])
@@ -245,6 +245,9 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
             continue
         content = hashlib.blake2b(bson.encode(record, codec_options=CODEC), digest_size=16).hexdigest()
         if before is not None and before["_sv"].get("hash") == content:
+            continue
+        if before is None:
+            new.append({**record, "_sv": {"hash": content, "pending": ["match"], "revision": 1}})
             continue
         fields = {name: value for name, value in record.items() if name != "_id"}
         given_up = sorted(lost.get(record["_id"], set()) & over_shared)
@@ -259,18 +262,16 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
                     },
                     "$inc": {"_sv.revision": 1},
                 },
-                upsert=True,
             )
         )
-    inserted, updated = bulk_write(collection, updates)
+    inserted, _ = put(collection, new, ())
+    _, updated = bulk_write(collection, updates)
     report.inserted += inserted
     report.updated += updated
 
 
 def _over_shared(store: Store, keys: set[str]) -> set[str]:
     """Those of the keys that more than `MAX_SHARED` records share now."""
-    found = find_many(
-        store.identity["party_records"], "keys", {k for k in keys if not k.startswith("record:")}, {"keys": 1}
-    )
+    found = find_many(store.identity["party_records"], "keys", keys, {"keys": 1})
     shared = Counter(key for record in {r["_id"]: r for r in found}.values() for key in record["keys"])
     return {key for key in keys if shared[key] > MAX_SHARED}

@@ -100,7 +100,8 @@ def tombstone(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
     stays = {"$or": ["$_sv.deleted", {"$gt": ["$_sv.extracted_at", bookkeeping["extracted_at"]]}]}
     higher = {"version": {"$max": ["$_sv.version", {"$literal": version}]}}
     marked = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": [{"$literal": bookkeeping}, higher]}}]}
-    return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [stays, "$$ROOT", marked]}}])
+    # Also where the row has not landed: then the mark waits for it, so that a batch that comes late does not bring it back.
+    return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [stays, "$$ROOT", marked]}}], upsert=True)
 
 
 def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bson import Decimal128
+from bson import Decimal128, Int64
 
 _TAGGED: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "decimal": (decimal.Decimal, str, decimal.Decimal),
@@ -25,8 +25,17 @@ def document_id(parts: Sequence[Any]) -> Any:
     what JSON has no type for carries the name of its type.
     """
     if len(parts) == 1:
-        return parts[0]
-    return json.dumps([_plain(part) for part in parts], ensure_ascii=False, separators=(",", ":"))
+        return key_value(parts[0])
+    return json.dumps([_plain(key_value(part)) for part in parts], ensure_ascii=False, separators=(",", ":"))
+
+
+def key_value(value: Any) -> Any:
+    """A decimal as a key: a whole number where it is one (so that `numeric(9,0)` and `int` meet), else its text."""
+    if not isinstance(value, Decimal128):
+        return value
+    number = value.to_decimal()
+    whole = number == number.to_integral_value() and abs(number) < 2**63
+    return Int64(int(number)) if whole else str(number)
 
 
 def key_text(identifier: Any) -> str:

@@ -20,16 +20,25 @@ def _tables(config: dict[str, bool]) -> dict[str, object]:
     }
 
 
+RUN_CONFIG = {
+    "incremental_now": {"ops": _tables({"from_bookmark": True})},
+    "full_rebuild": {
+        "ops": {**_tables({"full": True}), **{name: {"config": {"full": True}} for name in STATIONS}},
+    },
+}
+"""By job. A job with a partitioned asset in it uses its own config for partitions alone, so whoever starts one of these
+without a partition (a schedule, `sv run`) passes its config along."""
+
 incremental_now = dg.define_asset_job(
     "incremental_now",
     selection=EVERYTHING,
     description="Everything that changed since the last run: every source from its bookmark, and what follows from it.",
-    config={"ops": _tables({"from_bookmark": True})},
+    config=RUN_CONFIG["incremental_now"],
 )
 
 full_rebuild = dg.define_asset_job(
     "full_rebuild",
     selection=EVERYTHING,
     description="Everything again: every table from its first row, every customer composed anew. Unchanged documents are not written.",
-    config={"ops": {**_tables({"full": True}), **{name: {"config": {"full": True}} for name in STATIONS}}},
+    config=RUN_CONFIG["full_rebuild"],
 )
