@@ -45,8 +45,13 @@ def test_text_that_looks_like_json_cannot_forge_another_key(a: str, b: str, c: s
 
 
 @given(LANDED)
-def test_a_one_column_key_is_the_value_itself(part: Any) -> None:
-    assert document_id([part]) is part
+def test_a_one_column_key_is_the_value_itself_unless_it_is_a_decimal(part: Any) -> None:
+    identifier = document_id([part])
+    if isinstance(part, Decimal128):
+        assert isinstance(identifier, (Int64, str))
+        assert Decimal(identifier) == part.to_decimal()
+    else:
+        assert identifier is part
 
 
 @given(st.lists(LANDED, min_size=1, max_size=3))
