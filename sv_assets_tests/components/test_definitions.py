@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from sv_assets.settings import PROJECT_ROOT
 from sv_assets_tests.components.conftest import TinyEstate
@@ -161,3 +163,23 @@ def described(definitions: dg.Definitions) -> str:
             keys = repository.get_job(target.job_name).asset_layer.executable_asset_keys
             lines.append("  runs: " + ", ".join(sorted(key.to_user_string() for key in keys)))
     return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "word"),
+    [("incremental_every_quarter_of_an_hour", "from_bookmark"), ("full_rebuild_on_sunday_night", "full")],
+)
+def test_a_schedule_passes_the_config_of_its_job_along(definitions: dg.Definitions, schedule: str, word: str) -> None:
+    found = definitions.get_repository_def().get_schedule_def(schedule)
+    with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
+        (request,) = found.evaluate_tick(context).run_requests or []
+    assert request.run_config["ops"]["landing__sales__orderheader"]["config"][word] is True
+
+
+def test_a_schedule_skips_while_a_run_of_its_job_is_under_way(definitions: dg.Definitions) -> None:
+    found = definitions.get_repository_def().get_schedule_def("incremental_every_quarter_of_an_hour")
+    with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
+        create_run_for_test(instance, job_name="full_rebuild", status=dg.DagsterRunStatus.STARTED)
+        data = found.evaluate_tick(context)
+    assert not data.run_requests
+    assert "full_rebuild is under way" in str(data.skip_message)

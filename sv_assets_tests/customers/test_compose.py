@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sv_assets.customers.compose import LATEST, Known, compose, content_hash
+from sv_assets.customers.contacts import yes_or_no
 from sv_assets.identity.party import compared_form
 from sv_assets.mongo import CODEC, Document
 from sv_assets_tests.retailer import day
@@ -194,3 +195,22 @@ def test_any_moment_can_be_ordered(moment: Any) -> None:
         interactions=[interaction(1, at=moment), interaction(2)],
     )
     assert document["orders"]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "means"),
+    [
+        (True, True),
+        (0, False),
+        (1, True),
+        ("Y", True),
+        (" no ", False),
+        ("F", False),
+        ("maybe", None),
+        (2, None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_legacy_answer_is_yes_or_no_or_none_at_all(value: object, means: bool | None) -> None:
+    assert yes_or_no(value) is means

@@ -385,3 +385,33 @@ def test_two_runs_at_once_do_no_harm(store: Store, shop: Shop, mode: str) -> Non
     names = live_names(store, source)
     assert names == {n: "new" if n == 7 else "old" for n in range(1, 301)}
     assert all(d["_sv"]["pending"] == ["identity"] for d in documents(store, source).values())
+
+
+def test_two_tombstones_of_one_run_differ_in_their_hash(store: Store, shop: Shop) -> None:
+    shop.table("Item", ITEM, [item(n) for n in range(1, 12)])
+    source = shop.declare(capture=CAPTURES["snapshot"])
+    land(store, shop, source)
+    shop.run("DELETE FROM Item WHERE Id <= 2")
+    land(store, shop, source)
+    hashes = [d["_sv"]["hash"] for d in store.landing[source.key].find({"_sv.deleted": True})]
+    assert len(hashes) == len(set(hashes)) == 2
+
+
+@pytest.mark.parametrize("mode", ["modified_at", "rowversion"])
+def test_a_row_that_is_restored_as_it_was_comes_back_with_a_full_run(store: Store, shop: Shop, mode: str) -> None:
+    shop.table("Item", ITEM, [item(n) for n in range(1, 12)])
+    source = shop.declare(capture=CAPTURES[mode])
+    land(store, shop, source)
+    shop.run("DELETE FROM Item WHERE Id = 3")
+    assert land(store, shop, source).outcome.deleted == 1
+    shop.insert("Item", [item(3)])
+    land(store, shop, source, full=True)
+    assert live_names(store, source) == dict.fromkeys(range(1, 12), "old")
+
+
+def test_a_decimal_key_lands_as_the_whole_number_that_it_is(store: Store, shop: Shop) -> None:
+    shop.table("Item", "Id NUMERIC(18,0) NOT NULL PRIMARY KEY, Name NVARCHAR(9)", [(1, "a"), (12345678901, "b")])
+    source = shop.declare(capture=CAPTURES["snapshot"])
+    assert land(store, shop, source).outcome.inserted == 2
+    assert land(store, shop, source).outcome.unchanged == 2
+    assert sorted(documents(store, source)) == [1, 12345678901]
