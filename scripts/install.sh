@@ -24,7 +24,7 @@ apt_install() {
 
 if [ ! -x .venv/bin/pip ]; then
   echo "Creating .venv with $("$python" --version)"
-  if ! "$python" -m venv .venv 2>/dev/null; then
+  if ! "$python" -m venv .venv >/dev/null 2>&1; then
     rm -rf .venv
     version=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
     echo "Installing Debian's $version"

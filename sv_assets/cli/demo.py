@@ -142,12 +142,12 @@ def _show(summary: dict[str, Any], sample: dict[str, Any] | None, result: "RunRe
     elif result.success:
         console.print("[bold]Nothing had changed[/]: no document was written.")
     console.print(
-        "\nWhat to do next:\n"
-        "  make dev                             the Dagster UI, with this run in its history\n"
-        "  sv estate tick --changes 50; sv run  change the estate, and see an incremental run find it\n"
-        "  sv find --order NUMBER               look a customer up\n"
-        "  make down                            stop the embedded servers\n"
-        "(`sv` is .venv/bin/sv)"
+        "\nWhat to do next (`sv` is .venv/bin/sv):\n"
+        "  make dev                   the Dagster UI, with this run in its history\n"
+        "  sv estate tick; sv run     change the estate, and see an incremental run find it\n"
+        "  sv find --order NUMBER     look a customer up\n"
+        "  make down                  stop the embedded servers",
+        soft_wrap=True,
     )
 
 
