@@ -26,7 +26,7 @@ def _duration(value: Any) -> Any:
     return dt.timedelta(**{_UNITS[match.group(2)]: int(match.group(1))})
 
 
-Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
+Duration = Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=str)]
 
 
 class Entry(BaseModel):
@@ -49,7 +49,7 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-FieldList = Annotated[list[FieldPath], BeforeValidator(_as_list)]
+FieldList = Annotated[list[FieldPath], BeforeValidator(_as_list, json_schema_input_type=FieldPath | list[FieldPath])]
 
 
 # --- how a table is captured -----------------------------------------------------------------------------------------
@@ -253,7 +253,9 @@ class Feeds(Entry):
     refund: RefundFeed | None = None
     delivery: DeliveryFeed | None = None
     interaction: InteractionFeed | None = None
-    consent: Annotated[list[ConsentFeed], BeforeValidator(_as_list)] = []
+    consent: Annotated[
+        list[ConsentFeed], BeforeValidator(_as_list, json_schema_input_type=ConsentFeed | list[ConsentFeed])
+    ] = []
 
 
 Sensitivity = Literal["contact", "name", "address", "sensitive"]

@@ -183,3 +183,9 @@ def test_a_schedule_skips_while_a_run_of_its_job_is_under_way(definitions: dg.De
         data = found.evaluate_tick(context)
     assert not data.run_requests
     assert "full_rebuild is under way" in str(data.skip_message)
+
+
+def test_dagsters_own_yaml_check_accepts_every_declaration() -> None:
+    dg_command = Path(sys.executable).with_name("dg")
+    found = subprocess.run([dg_command, "check", "yaml"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
