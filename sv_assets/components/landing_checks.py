@@ -43,12 +43,18 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
         ],
         pool=f"legacy_{source.system}",
         retry_policy=RETRIES,
-        can_subset=False,
+        can_subset=True,
     )
     def checks(context: dg.AssetCheckExecutionContext, mongo: MongoResource) -> Iterator[dg.AssetCheckResult]:
         with explained_failures(), mongo.store() as store:
-            yield from (_queue_checks if source.is_queue else _table_checks)(store, source)
-            yield _quarantine_empty(store, source)
+            wanted = context.selected_asset_check_keys
+            results = [
+                *(_queue_checks if source.is_queue else _table_checks)(store, source),
+                _quarantine_empty(store, source),
+            ]
+            yield from (
+                result for result in results if dg.AssetCheckKey(landing_key(source), str(result.check_name)) in wanted
+            )
 
     return checks
 
