@@ -5,6 +5,7 @@ stand inside pipeline updates keyed by `_id` alone, so that a write needs no sec
 """
 
 import datetime as dt
+import hashlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar
 
+import bson
 from bson import CodecOptions
 from bson.binary import UuidRepresentation
 from pymongo import IndexModel, MongoClient, ReplaceOne, UpdateMany, UpdateOne
@@ -109,6 +111,11 @@ def open_store(url: str, prefix: str = "") -> Store:
 def store_from_environment() -> Store:
     """The store named by `SV_MONGO_URL` and `SV_MONGO_PREFIX`, or by the running embedded estate."""
     return open_store(settings.require("SV_MONGO_URL", "MongoDB"), settings.variable("SV_MONGO_PREFIX") or "")
+
+
+def content_hash(content: Mapping[str, Any]) -> str:
+    """What tells two states of a document apart: a hash of its BSON, field order included."""
+    return hashlib.blake2b(bson.encode(content, codec_options=CODEC), digest_size=16).hexdigest()
 
 
 @contextmanager

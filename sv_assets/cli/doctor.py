@@ -3,11 +3,16 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 
 from sv_assets.cli.output import JsonOption, console, print_json, table
 from sv_assets.errors import SvError
+
+if TYPE_CHECKING:
+    from sv_assets.catalogue import Source
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def examine() -> list[Finding]:
     findings.append(_try("MongoDB", _mongo))
     for source in catalogue.sources:
         what = f"{source.system}: {source.name}"
-        findings.append(_try(what, lambda source=source: _queue(source) if source.is_queue else _table(source)))  # type: ignore[misc]
+        findings.append(_try(what, partial(_queue if source.is_queue else _table, source)))
     return findings
 
 
@@ -84,7 +89,7 @@ def _mongo() -> str:
     return f"version {version}, {kind}, writes acknowledged by a majority"
 
 
-def _table(source) -> str:  # type: ignore[no-untyped-def]
+def _table(source: "Source") -> str:
     from sv_assets.sources.database import count_rows, describe, open_database
 
     database = open_database(source.sql_system)
@@ -95,7 +100,7 @@ def _table(source) -> str:  # type: ignore[no-untyped-def]
         database.close()
 
 
-def _queue(source) -> str:  # type: ignore[no-untyped-def]
+def _queue(source: "Source") -> str:
     from sv_assets.sources.queue import Queue
 
     depth = Queue(source).depth()

@@ -1,11 +1,14 @@
 """`sv find`: a customer from what a caller says."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sv_assets.cli.output import JsonOption, console, print_json, table
 from sv_assets.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sv_assets.mongo import Document
 
 
 def find(
@@ -55,7 +58,7 @@ def find(
         raise typer.Exit(1)
 
 
-def display_name(customer: dict) -> str:  # type: ignore[type-arg]
+def display_name(customer: "Document") -> str:
     """A customer's name in one line."""
     if not customer["name"]:
         return ""
@@ -65,5 +68,5 @@ def display_name(customer: dict) -> str:  # type: ignore[type-arg]
     )
 
 
-def _first(points: list) -> str:  # type: ignore[type-arg]
+def _first(points: "list[Document]") -> str:
     return str(points[0]["value"]) if points else ""

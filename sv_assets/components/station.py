@@ -1,14 +1,15 @@
 """What every asset of ours shares: its errors, its retries, and what it shows of a run."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import dagster as dg
 
 from sv_assets.errors import SvError, TransientError
 from sv_assets.identity.party import StationReport
 from sv_assets.mongo import Store, explained_mongo_errors
+from sv_assets.resources import MongoResource
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 ERROR_CLASS = "error_class"
@@ -35,20 +36,25 @@ def explained_failures() -> Iterator[None]:
         ) from None
 
 
-def station_metadata(
-    store: Store, database: str, collection: str, report: StationReport, seconds: float
-) -> dict[str, Any]:
-    """What a station's materialisation shows."""
-    target = getattr(store, database)[collection]
-    return {
-        "dagster/row_count": target.estimated_document_count(),
-        "dagster/uri": f"mongodb://{target.database.name}/{collection}",
-        "dagster/table_name": f"{database}.{collection}",
-        "documents_read": report.read,
-        "inserted": report.inserted,
-        "updated": report.updated,
-        "deleted": report.deleted,
-        WRITTEN: report.written,
-        "seconds": round(seconds, 3),
-        **report.details,
-    }
+def run_station(
+    mongo: MongoResource, database: str, collection: str, work: Callable[[Store], StationReport]
+) -> dg.MaterializeResult:
+    """Let a station work on the store; what it did is shown on the materialisation of its collection."""
+    started = time.monotonic()
+    with explained_failures(), mongo.store() as store:
+        report = work(store)
+        target = getattr(store, database)[collection]
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": target.estimated_document_count(),
+                "dagster/uri": f"mongodb://{target.database.name}/{collection}",
+                "dagster/table_name": f"{database}.{collection}",
+                "documents_read": report.read,
+                "inserted": report.inserted,
+                "updated": report.updated,
+                "deleted": report.deleted,
+                WRITTEN: report.written,
+                "seconds": round(time.monotonic() - started, 3),
+                **report.details,
+            }
+        )

@@ -10,18 +10,16 @@ All other values are kept side by side, each with every record that says so.
 """
 
 import datetime as dt
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import bson
 from bson import Decimal128
 
 from sv_assets.identity import normalise
-from sv_assets.mongo import CODEC, Document
+from sv_assets.mongo import Document
 
 SCHEMA_VERSION = 1
 LATEST = 20
@@ -57,11 +55,6 @@ def compose(known: Known) -> Document:
         "interactions": _interactions(known.interactions),
         "lookup": _lookup(records, addresses),
     }
-
-
-def content_hash(document: Document) -> str:
-    """What tells whether a composed document differs from the stored one."""
-    return hashlib.blake2b(bson.encode(document, codec_options=CODEC), digest_size=16).hexdigest()
 
 
 def _latest_first(record: Document) -> tuple[float, str]:

@@ -7,10 +7,19 @@ from contextlib import suppress
 from pymongo import IndexModel
 from pymongo.errors import CollectionInvalid
 
-from sv_assets.customers.compose import Known, compose, content_hash
+from sv_assets.customers.compose import Known, compose
 from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
-from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
+from sv_assets.mongo import (
+    Document,
+    Store,
+    bulk_write,
+    content_hash,
+    ensure_indexes,
+    find_many,
+    in_batches,
+    put,
+)
 from sv_assets.progress import Progress
 from sv_assets.worklist import clear_pending, mark_pending, work_off
 

@@ -4,12 +4,10 @@ A fact (an order, an interaction, a consent) points to the party record it is ab
 record through merges and splits. A fact whose record is not known yet is marked `unresolved` and tried again each run.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import bson
 from pymongo import IndexModel
 
 from sv_assets.catalogue.load import Catalogue
@@ -19,7 +17,16 @@ from sv_assets.identity.clusters import current_ids
 from sv_assets.identity.party import StationReport, row_version
 from sv_assets.landing.documents import field_value
 from sv_assets.lease import lease
-from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
+from sv_assets.mongo import (
+    Document,
+    Store,
+    bulk_write,
+    content_hash,
+    ensure_indexes,
+    find_many,
+    in_batches,
+    put,
+)
 from sv_assets.progress import Progress
 from sv_assets.sources.keys import key_text
 from sv_assets.worklist import clear_pending, mark_pending, pending_batches, work_off
@@ -164,7 +171,7 @@ def resolved(fact: Document, ids: dict[str, str]) -> Document:
     content = {name: value for name, value in fact.items() if name != "_sv"}
     return {
         **content,
-        "_sv": {"hash": hashlib.blake2b(bson.encode(content, codec_options=CODEC), digest_size=16).hexdigest()},
+        "_sv": {"hash": content_hash(content)},
     }
 
 

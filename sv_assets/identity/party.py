@@ -1,14 +1,12 @@
 """Party records: one for each source row that describes a person, raw values beside their compared form."""
 
 import datetime as dt
-import hashlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import bson
 from pymongo import IndexModel, UpdateOne
 
 from sv_assets.catalogue.load import Catalogue
@@ -18,7 +16,15 @@ from sv_assets.identity import normalise
 from sv_assets.identity.normalise import PersonName
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.lease import lease
-from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, put
+from sv_assets.mongo import (
+    Document,
+    Store,
+    bulk_write,
+    content_hash,
+    ensure_indexes,
+    find_many,
+    put,
+)
 from sv_assets.progress import Progress
 from sv_assets.sources.keys import key_text, key_value
 from sv_assets.worklist import PENDING_INDEX, clear_pending, work_off
@@ -243,7 +249,7 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
         before = stored.get(record["_id"])
         if before is None and record["deleted"]:
             continue
-        content = hashlib.blake2b(bson.encode(record, codec_options=CODEC), digest_size=16).hexdigest()
+        content = content_hash(record)
         if before is not None and before["_sv"].get("hash") == content:
             continue
         if before is None:

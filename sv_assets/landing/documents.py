@@ -14,7 +14,7 @@ from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.model import Const, FieldSpec
 from sv_assets.catalogue.source import STATION_OF_FEED, Source
 from sv_assets.errors import DataError
-from sv_assets.mongo import CODEC, Document
+from sv_assets.mongo import CODEC, Document, content_hash
 from sv_assets.sources.messages import path_parts
 from sv_assets.sources.records import Record, Version
 from sv_assets.worklist import PENDING_INDEX
@@ -95,8 +95,7 @@ def tombstone(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
     one of `version` and its own, which may lie ahead (a row dated tomorrow, a rowversion of a transaction still open).
     """
     # The hash is the document's own, because work lists are cleared by it: two tombstones of one run must differ.
-    content = bson.encode({"_id": identifier, "version": version}, codec_options=CODEC)
-    bookkeeping = _bookkeeping(origin, version, "delete", hashlib.blake2b(content, digest_size=16).hexdigest())
+    bookkeeping = _bookkeeping(origin, version, "delete", content_hash({"_id": identifier, "version": version}))
     stays = {"$or": ["$_sv.deleted", {"$gt": ["$_sv.extracted_at", bookkeeping["extracted_at"]]}]}
     higher = {"version": {"$max": ["$_sv.version", {"$literal": version}]}}
     marked = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": [{"$literal": bookkeeping}, higher]}}]}

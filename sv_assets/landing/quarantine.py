@@ -8,7 +8,7 @@ import bson
 from bson.errors import InvalidDocument
 from pymongo import IndexModel, UpdateOne
 
-from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, in_batches
+from sv_assets.mongo import CODEC, Document, Store, bulk_write, content_hash, ensure_indexes, in_batches
 from sv_assets.sources.records import Rejected
 
 MAX_BYTES = 12 * 1024 * 1024
@@ -68,7 +68,7 @@ class Quarantine:
             "key": _storable_text(item.key_text),
             "reason": item.reason,
             "raw": raw,
-            "hash": hashlib.blake2b(bson.encode(raw, codec_options=CODEC), digest_size=16).hexdigest(),
+            "hash": content_hash(raw),
             "status": "open",
             "run_id": run_id,
             "first_seen": now,

@@ -10,10 +10,10 @@ from bson import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sv_assets.customers.compose import LATEST, Known, compose, content_hash
+from sv_assets.customers.compose import LATEST, Known, compose
 from sv_assets.customers.contacts import yes_or_no
 from sv_assets.identity.party import compared_form
-from sv_assets.mongo import CODEC, Document
+from sv_assets.mongo import CODEC, Document, content_hash
 from sv_assets_tests.retailer import day
 
 PERSON = {"first": "Jane", "last": "Smith"}

@@ -1,12 +1,10 @@
 """The single view: orders, interactions and consents with their customer, and the customer document over them."""
 
-import time
-
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.landing_assets import landing_key
-from sv_assets.components.station import RETRIES, StationConfig, explained_failures, station_metadata
+from sv_assets.components.station import RETRIES, StationConfig, run_station
 from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import FactStation, refresh_facts
@@ -31,12 +29,12 @@ def _fact_asset(station: FactStation, description: str) -> dg.AssetsDefinition:
         **_COMMON,
     )
     def facts(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:
-        started = time.monotonic()
-        with explained_failures(), mongo.store() as store:
-            report = refresh_facts(store, load_catalogue(), station, full=config.full)
-            return dg.MaterializeResult(
-                metadata=station_metadata(store, "single_view", station.name, report, time.monotonic() - started)
-            )
+        return run_station(
+            mongo,
+            "single_view",
+            station.name,
+            lambda store: refresh_facts(store, load_catalogue(), station, full=config.full),
+        )
 
     return facts
 
@@ -53,9 +51,4 @@ consents = _fact_asset(CONSENTS, "Every consent given or refused, by purpose and
     **_COMMON,
 )
 def customers(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:
-    started = time.monotonic()
-    with explained_failures(), mongo.store() as store:
-        report = refresh_customers(store, full=config.full)
-        return dg.MaterializeResult(
-            metadata=station_metadata(store, "single_view", "customers", report, time.monotonic() - started)
-        )
+    return run_station(mongo, "single_view", "customers", lambda store: refresh_customers(store, full=config.full))

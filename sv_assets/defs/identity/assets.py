@@ -1,12 +1,10 @@
 """Identity: party records, the links between them, and the customers they make."""
 
-import time
-
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.landing_assets import landing_key
-from sv_assets.components.station import RETRIES, StationConfig, explained_failures, station_metadata
+from sv_assets.components.station import RETRIES, StationConfig, run_station
 from sv_assets.identity.clusters import refresh_clusters
 from sv_assets.identity.match import refresh_links
 from sv_assets.identity.party import refresh_party_records
@@ -30,12 +28,12 @@ _PEOPLE = [landing_key(source) for feed in ("party", "address") for source in lo
 def party_records(
     context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource
 ) -> dg.MaterializeResult:
-    started = time.monotonic()
-    with explained_failures(), mongo.store() as store:
-        report = refresh_party_records(store, load_catalogue(), full=config.full)
-        return dg.MaterializeResult(
-            metadata=station_metadata(store, "identity", "party_records", report, time.monotonic() - started)
-        )
+    return run_station(
+        mongo,
+        "identity",
+        "party_records",
+        lambda store: refresh_party_records(store, load_catalogue(), full=config.full),
+    )
 
 
 @dg.asset(
@@ -45,12 +43,7 @@ def party_records(
     **_COMMON,
 )
 def links(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:
-    started = time.monotonic()
-    with explained_failures(), mongo.store() as store:
-        report = refresh_links(store)
-        return dg.MaterializeResult(
-            metadata=station_metadata(store, "identity", "links", report, time.monotonic() - started)
-        )
+    return run_station(mongo, "identity", "links", refresh_links)
 
 
 @dg.asset(
@@ -60,9 +53,4 @@ def links(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.Materia
     **_COMMON,
 )
 def clusters(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:
-    started = time.monotonic()
-    with explained_failures(), mongo.store() as store:
-        report = refresh_clusters(store)
-        return dg.MaterializeResult(
-            metadata=station_metadata(store, "identity", "clusters", report, time.monotonic() - started)
-        )
+    return run_station(mongo, "identity", "clusters", refresh_clusters)
