@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
-from sv_assets.catalogue.model import RowversionCapture
+from sv_assets.catalogue.capture import RowversionCapture
 from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts

@@ -13,9 +13,9 @@ import yaml
 from pydantic import ValidationError
 
 from sv_assets.catalogue.explain import explain, nearest, repeated_key
+from sv_assets.catalogue.feeds import Reference
 from sv_assets.catalogue.model import (
     QueueEntry,
-    Reference,
     SqlServerSystemModel,
     SqsQueuesModel,
     System,

@@ -1,293 +1,46 @@
-"""What may stand in a `defs.yaml`: the declaration of one legacy system, its tables or queues, and what they feed.
+"""What may stand in a `defs.yaml`: the declaration of one legacy system, and its tables or queues.
 
-The classes are the reference of the format. A *field* of a feed names where a value comes from: a column (`Email`), a
-path into a message (`$.account.email`), or a constant (`{const: marketing}`).
+The classes here, in `capture` and in `feeds` are the reference of the format.
 """
 
 import datetime as dt
 import re
-from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from croniter import croniter
+from pydantic import Field, field_validator, model_validator
 
-_DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from sv_assets.catalogue.capture import Capture, CdcCapture, ModifiedAtCapture, Partitions
+from sv_assets.catalogue.entry import Entry, FieldPath
+from sv_assets.catalogue.feeds import Feeds, paths_of
+
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, dt.timedelta):
-        return value
-    match = _DURATION.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("a duration is a whole number and one of s, m, h, d: for example 30s, 5m, 1h")
-    return dt.timedelta(**{_UNITS[match.group(2)]: int(match.group(1))})
-
-
-Duration = Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=str)]
-
-
-class Entry(BaseModel):
-    """Base of all declarations: unknown words are errors, and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Const(Entry):
-    """A fixed value, for what the source does not say: `{const: marketing}`."""
-
-    const: str | int | bool
-
-
-FieldPath = Annotated[str, Field(min_length=1)]
-FieldSpec = FieldPath | Const
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-FieldList = Annotated[list[FieldPath], BeforeValidator(_as_list, json_schema_input_type=FieldPath | list[FieldPath])]
-
-
-# --- how a table is captured -----------------------------------------------------------------------------------------
-
-
-class SnapshotCapture(Entry):
-    """Full read in key order each time; unchanged rows are skipped by content hash."""
-
-    mode: Literal["snapshot"]
-
-
-class ModifiedAtCapture(Entry):
-    """New and changed rows by a date-time column, from the bookmark less `lag` up to the server's clock less `margin`."""
-
-    mode: Literal["modified_at"]
-    column: str
-    lag: Duration = dt.timedelta(minutes=5)
-    margin: Duration = dt.timedelta(seconds=1)
-
-
-class RowversionCapture(Entry):
-    """New and changed rows by a rowversion column, below the lowest version of a transaction still open."""
-
-    mode: Literal["rowversion"]
-    column: str
-
-
-Capture = Annotated[SnapshotCapture | ModifiedAtCapture | RowversionCapture, Field(discriminator="mode")]
-
-
-class Partitions(Entry):
-    """Daily partitions by a date-time column (default: the capture column), for backfills by date range."""
-
-    by: Literal["day"]
-    start: dt.date
-    column: str | None = None
-
-
-# --- what a source feeds ---------------------------------------------------------------------------------------------
-
-
-class Reference(Entry):
-    """Points to the row of another (or the same) source that describes the person: its key stands in `key`.
-
-    Where `key` is empty the row points nowhere, or to itself with `otherwise: self`.
-    """
-
-    table: str
-    key: FieldPath
-    system: str | None = None
-    otherwise: Literal["self"] | None = None
-
-
-PartyReference = Reference | Literal["self"]
-
-
-class OrderReference(Entry):
-    """Points to an order of `system`, by its key or by its number."""
-
-    system: str | None = None
-    id: FieldPath | None = None
-    number: FieldPath | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.id is None) == (self.number is None):
-            raise ValueError("an order is referred to by `id` or by `number`, one of the two")
-        return self
-
-
-class NameFields(Entry):
-    """The parts of a name, or `full` for sources that keep it in one column."""
-
-    title: FieldPath | None = None
-    first: FieldPath | None = None
-    middle: FieldPath | None = None
-    last: FieldPath | None = None
-    full: FieldPath | None = None
-
-
-class AddressFields(Entry):
-    """A postal address."""
-
-    line_1: FieldPath | None = None
-    line_2: FieldPath | None = None
-    town: FieldPath | None = None
-    county: FieldPath | None = None
-    postcode: FieldPath | None = None
-    country: FieldSpec | None = None
-    kind: FieldSpec | None = None
-    valid_from: FieldPath | None = None
-    valid_to: FieldPath | None = None
-
-
-class PartyFeed(Entry):
-    """Each row describes a person. `when_empty`: only rows where that field is empty do (guest check-outs)."""
-
-    name: NameFields = NameFields()
-    email: FieldList = []
-    phone: FieldList = []
-    date_of_birth: FieldPath | None = None
-    address: AddressFields | None = None
-    same_as: list[Reference] = []
-    observed_at: FieldPath | None = None
-    when_empty: FieldPath | None = None
-
-
-class AddressFeed(AddressFields):
-    """Each row is an address of a person that another source describes."""
-
-    party: Reference
-
-
-class OrderFeed(Entry):
-    """Each row is an order."""
-
-    number: FieldPath
-    placed_at: FieldPath
-    party: PartyReference
-    status: FieldPath | None = None
-    total: FieldPath | None = None
-    currency: FieldSpec | None = None
-    channel: FieldSpec | None = None
-    postcode: FieldPath | None = None
-
-
-class OrderLineFeed(Entry):
-    """Each row is a line of an order."""
-
-    order: OrderReference
-    line: FieldPath
-    sku: FieldPath | None = None
-    description: FieldPath | None = None
-    quantity: FieldPath | None = None
-    unit_price: FieldPath | None = None
-    total: FieldPath | None = None
-
-
-class PaymentFeed(Entry):
-    """Each row is a payment for an order."""
-
-    order: OrderReference
-    amount: FieldPath
-    method: FieldPath | None = None
-    status: FieldPath | None = None
-    paid_at: FieldPath | None = None
-
-
-class RefundFeed(Entry):
-    """Each row is a refund on an order."""
-
-    order: OrderReference
-    amount: FieldPath
-    reason: FieldPath | None = None
-    refunded_at: FieldPath | None = None
-
-
-class DeliveryFeed(Entry):
-    """Each row or message is an event in the delivery of an order."""
-
-    order: OrderReference
-    status: FieldPath
-    at: FieldPath
-    parcel: FieldPath | None = None
-    sequence: FieldPath | None = None
-    carrier: FieldPath | None = None
-    reference: FieldPath | None = None
-
-
-class InteractionFeed(Entry):
-    """Each row is a contact with a person: a call, a complaint."""
-
-    kind: FieldSpec
-    at: FieldPath
-    party: PartyReference
-    reason: FieldPath | None = None
-    status: FieldPath | None = None
-    closed_at: FieldPath | None = None
-    duration_seconds: FieldPath | None = None
-    order: OrderReference | None = None
-
-
-class ConsentFeed(Entry):
-    """Each row says whether a person may be contacted for a purpose over a channel."""
-
-    party: PartyReference
-    purpose: FieldSpec
-    channel: FieldSpec
-    granted: FieldPath
-    observed_at: FieldPath | None = None
-
-
-class Feeds(Entry):
-    """The contract between a legacy schema and the single view."""
-
-    party: PartyFeed | None = None
-    address: AddressFeed | None = None
-    order: OrderFeed | None = None
-    order_line: OrderLineFeed | None = None
-    payment: PaymentFeed | None = None
-    refund: RefundFeed | None = None
-    delivery: DeliveryFeed | None = None
-    interaction: InteractionFeed | None = None
-    consent: Annotated[
-        list[ConsentFeed], BeforeValidator(_as_list, json_schema_input_type=ConsentFeed | list[ConsentFeed])
-    ] = []
-
 
 Sensitivity = Literal["contact", "name", "address", "sensitive"]
 
 
-def paths_of(entry: Entry) -> Iterator[str]:
-    """Every column or path that a feed names, however deep."""
-    for name in type(entry).model_fields:
-        value = getattr(entry, name)
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, Const):
-                continue
-            if isinstance(item, Entry):
-                yield from paths_of(item)
-            elif isinstance(item, str) and not _is_word(entry, name):
-                yield item
+class ForeignKey(Entry):
+    """A foreign key of the legacy schema: the lineage between its tables."""
+
+    columns: list[str] = Field(min_length=1)
+    table: str
+    key: list[str] = Field(min_length=1)
 
 
-def _is_word(entry: Entry, field: str) -> bool:
-    """True for fields that hold a name of ours (`system`, `otherwise`, `party: self`), not a column."""
-    if isinstance(entry, Reference):
-        return field != "key"
-    if isinstance(entry, OrderReference):
-        return field == "system"
-    return field == "party"
+class VanishedColumn(Entry):
+    """A column that was declared and is no longer in the table."""
 
-
-# --- sources and systems ---------------------------------------------------------------------------------------------
+    type: str
+    vanished: dt.date
 
 
 class TableEntry(Entry):
-    """One legacy table."""
+    """One legacy table.
+
+    `columns` (name: type), `rows` and `foreign_keys` are what `sv introspect` found, and what the drift check compares
+    the table with; a hand-written entry may leave them out. A table with `vanished` is no longer read.
+    """
 
     name: str
     key: list[str] = Field(min_length=1)
@@ -299,10 +52,14 @@ class TableEntry(Entry):
     deletes: Literal["reconcile", "ignore"] = "reconcile"
     max_delete_share: float = Field(default=0.2, gt=0, le=1)
     page_rows: int = Field(default=2000, ge=1, le=100_000)
+    columns: dict[str, str | VanishedColumn] = {}
+    rows: int | None = Field(default=None, ge=0)
+    foreign_keys: list[ForeignKey] = []
+    vanished: dt.date | None = None
 
     @model_validator(mode="after")
     def _partition_column(self) -> Self:
-        if self.partitions and not self.partitions.column and not isinstance(self.capture, ModifiedAtCapture):
+        if self.partitions and not self.partition_column and not isinstance(self.capture, CdcCapture):
             raise ValueError(
                 f"{self.name}: partitions need a `column`, because its capture mode has no date-time column"
             )
@@ -358,12 +115,30 @@ class System(Entry):
 
 
 class SqlServerSystemModel(System):
-    """A SQL Server instance (or a SQLite file standing in for one) and the tables we read from it."""
+    """A SQL Server instance (or a SQLite file standing in for one) and the tables we read from it.
+
+    `replica`: a readable secondary, which then serves all tables but those that only a primary can serve (rowversion,
+    change tracking). `max_connections` and `max_rows_per_second` bound all our runs together. `allowed_times`: cron
+    expressions in the system's time zone; it is read only in minutes that match one.
+    """
 
     connection: str
+    replica: str | None = None
     max_connections: int = Field(default=2, ge=1, le=64)
+    max_rows_per_second: int | None = Field(default=None, ge=1)
+    allowed_times: list[str] = []
     time_zone: str = "Europe/London"
     tables: list[TableEntry] = Field(min_length=1)
+
+    @field_validator("allowed_times")
+    @classmethod
+    def _cron(cls, value: list[str]) -> list[str]:
+        for expression in value:
+            if len(expression.split()) != 5 or not croniter.is_valid(expression):
+                raise ValueError(
+                    f"{expression!r} is not a cron expression of five fields: for example `* 20-23 * * mon-fri`"
+                )
+        return value
 
 
 class SqsQueuesModel(System):

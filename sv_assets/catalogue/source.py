@@ -6,17 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
-from sv_assets.catalogue.model import (
-    AddressFields,
-    Const,
-    OrderReference,
-    QueueEntry,
-    Reference,
-    SqlServerSystemModel,
-    SqsQueuesModel,
-    TableEntry,
-    paths_of,
-)
+from sv_assets.catalogue.entry import Const
+from sv_assets.catalogue.feeds import AddressFields, OrderReference, Reference, paths_of
+from sv_assets.catalogue.model import QueueEntry, SqlServerSystemModel, SqsQueuesModel, TableEntry
 
 STATION_OF_FEED = {
     "party": "identity",

@@ -10,8 +10,8 @@ from typing import Any
 
 from pymongo import IndexModel
 
+from sv_assets.catalogue.feeds import PartyReference, Reference
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.catalogue.model import PartyReference, Reference
 from sv_assets.catalogue.source import Source
 from sv_assets.identity.clusters import current_ids
 from sv_assets.identity.party import StationReport, row_version

@@ -9,8 +9,9 @@ from typing import Any
 from bson import Decimal128
 from pymongo import IndexModel
 
+from sv_assets.catalogue.entry import Entry, FieldSpec
+from sv_assets.catalogue.feeds import OrderReference
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.catalogue.model import Entry, FieldSpec, OrderReference
 from sv_assets.catalogue.source import Source
 from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin, party_of
 from sv_assets.identity.party import reference_value, row_version

@@ -9,8 +9,8 @@ from typing import Any
 
 from pymongo import IndexModel, UpdateOne
 
+from sv_assets.catalogue.feeds import AddressFields, PartyFeed
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.catalogue.model import AddressFields, PartyFeed
 from sv_assets.catalogue.source import Source, address_fields
 from sv_assets.identity import normalise
 from sv_assets.identity.normalise import PersonName

@@ -10,8 +10,8 @@ import bson
 from bson.errors import InvalidDocument
 from pymongo import IndexModel, InsertOne, UpdateOne
 
+from sv_assets.catalogue.entry import Const, FieldSpec
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.catalogue.model import Const, FieldSpec
 from sv_assets.catalogue.source import STATION_OF_FEED, Source
 from sv_assets.errors import DataError
 from sv_assets.mongo import CODEC, Document, content_hash

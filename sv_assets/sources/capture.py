@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sv_assets.catalogue.model import ModifiedAtCapture, RowversionCapture, SnapshotCapture
+from sv_assets.catalogue.capture import ModifiedAtCapture, RowversionCapture, SnapshotCapture
 from sv_assets.errors import ConfigurationError, DataError
 from sv_assets.sources.convert import RowConverter
 from sv_assets.sources.database import LegacyDatabase, TableShape

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from sv_assets import settings
-from sv_assets.catalogue.model import RowversionCapture, SqlServerSystemModel
+from sv_assets.catalogue.capture import RowversionCapture
+from sv_assets.catalogue.model import SqlServerSystemModel
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError, SvError, TransientError
 from sv_assets.sources.types import Column

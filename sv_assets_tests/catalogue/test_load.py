@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sv_assets.catalogue import load_catalogue
-from sv_assets.catalogue.model import ModifiedAtCapture
+from sv_assets.catalogue.capture import ModifiedAtCapture
 from sv_assets.errors import ConfigurationError
 from sv_assets.settings import PROJECT_ROOT
 from sv_assets_tests.conftest import Catalogued

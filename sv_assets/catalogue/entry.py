@@ -1,0 +1,45 @@
+"""What all declarations share: no unknown words, durations, and the fields that name a place in a row or message."""
+
+import datetime as dt
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, dt.timedelta):
+        return value
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a duration is a whole number and one of s, m, h, d: for example 30s, 5m, 1h")
+    return dt.timedelta(**{_UNITS[match.group(2)]: int(match.group(1))})
+
+
+Duration = Annotated[dt.timedelta, BeforeValidator(_duration, json_schema_input_type=str)]
+
+
+class Entry(BaseModel):
+    """Base of all declarations: unknown words are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Const(Entry):
+    """A fixed value, for what the source does not say: `{const: marketing}`."""
+
+    const: str | int | bool
+
+
+FieldPath = Annotated[str, Field(min_length=1)]
+FieldSpec = FieldPath | Const
+
+
+def as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+FieldList = Annotated[list[FieldPath], BeforeValidator(as_list, json_schema_input_type=FieldPath | list[FieldPath])]
