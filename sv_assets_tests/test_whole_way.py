@@ -24,10 +24,11 @@ from sv_assets.local import RunningServer, pairwise_quality, read_truth, seed, t
 from sv_assets.local.generator.legacy_schema import TABLES
 from sv_assets.mongo import CODEC, Store, bulk_write, open_store
 from sv_assets.sources.capture import open_reader
-from sv_assets.sources.database import describe, open_database
+from sv_assets.sources.database import open_database
 from sv_assets.sources.messages import convert_message
 from sv_assets.sources.queue import Queue
 from sv_assets.sources.records import Batch, Position, Record, Rejected, Version
+from sv_assets.sources.table import describe
 from sv_assets_tests.retailer import Retailer, catalogue, written
 
 PEOPLE = 60

@@ -42,6 +42,12 @@ class Source:
         """As the legacy system spells it: `dbo.Customer`, `web-account-events`."""
         return self.entry.name
 
+    @property
+    def quoted_name(self) -> str:
+        """As T-SQL writes it: `[dbo].[Order Details]`."""
+        schema, _, table = self.name.rpartition(".")
+        return ".".join(f"[{part.replace(']', ']]')}]" for part in (schema or "dbo", table))
+
     @cached_property
     def slug(self) -> str:
         """As we spell it: `customer`, `web_account_events`. The schema `dbo` goes without saying."""

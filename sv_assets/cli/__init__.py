@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sv_assets.cli import demo, dev, doctor, estate, find, run
+from sv_assets.cli import bench, demo, dev, doctor, estate, find, run
 from sv_assets.cli.output import complain
 from sv_assets.errors import ConfigurationError, SvError
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     help="The single customer view: one true document per customer. Every command takes --json for scripts.",
 )
 app.add_typer(estate.app, name="estate")
+app.add_typer(bench.app, name="bench")
 app.command("demo")(demo.demo)
 app.command("dev")(dev.dev)
 app.command("run")(run.run)

@@ -90,7 +90,8 @@ def _mongo() -> str:
 
 
 def _table(source: "Source") -> str:
-    from sv_assets.sources.database import count_rows, describe, open_database
+    from sv_assets.sources.database import open_database
+    from sv_assets.sources.table import count_rows, describe
 
     database = open_database(source.sql_system)
     try:

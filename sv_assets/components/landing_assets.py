@@ -9,18 +9,21 @@ from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
 from sv_assets.landing.land import LandingReport, land_queue, land_table
+from sv_assets.landing.reconcile import needs_reconciliation
 from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
 
-DAYS_REPORTED_BY_A_SCAN = 92
-"""Dagster stores each day as an event of its own, about a hundred a second on its SQLite storage."""
+PARTITIONS_REPORTED_BY_A_SCAN = 92
+"""Dagster stores each partition as an event of its own, about a hundred a second on its SQLite storage."""
+CAPTURE_CHECK = "capture_sees_every_change"
 
 
 class TableRunConfig(dg.Config):
     """How a table is landed.
 
     `full`: read everything again, not only from the bookmark. `from_bookmark`: go on from the bookmark, whatever day the
-    run was started for. `allow_deletes`: believe the source although more rows are gone than its `max_delete_share`.
+    run was started for. `allow_deletes`: believe the source although more rows are gone than its `max_delete_share` (for
+    tables that are reconciled apart, that is said to their reconciliation).
     """
 
     full: bool = False
@@ -44,6 +47,16 @@ def landing_key(source: Source) -> dg.AssetKey:
     return dg.AssetKey(["landing", source.system, source.slug])
 
 
+def reconciliation_key(source: Source) -> dg.AssetKey:
+    """The asset that finds its deleted rows, where its landing cannot."""
+    return dg.AssetKey([*landing_key(source).path, "deletes"])
+
+
+def landed_keys(source: Source) -> list[dg.AssetKey]:
+    """What a station that reads this source waits for: its landing, and the reconciliation of its deleted rows."""
+    return [landing_key(source), *([reconciliation_key(source)] if needs_reconciliation(source) else [])]
+
+
 def legacy_asset(source: Source) -> dg.AssetSpec:
     """Lineage starts in the legacy system: an external asset that landing observes."""
     return dg.AssetSpec(
@@ -64,13 +77,16 @@ def landing_asset(source: Source) -> dg.AssetsDefinition:
     return _queue_asset(source) if source.is_queue else _table_asset(source)
 
 
-def daily_partitions(source: Source) -> dg.DailyPartitionsDefinition | None:
-    """Days up to and including today, in the system's own time zone."""
+def partitions_of(source: Source) -> dg.TimeWindowPartitionsDefinition | None:
+    """Days or hours up to and including the present one, in the system's own time zone."""
     if source.is_queue or source.table.partitions is None:
         return None
-    return dg.DailyPartitionsDefinition(
-        start_date=source.table.partitions.start.isoformat(), timezone=source.sql_system.time_zone, end_offset=1
-    )
+    declared = source.table.partitions
+    zone = source.sql_system.time_zone
+    if declared.by == "hour":
+        start = f"{declared.start.isoformat()}-00:00"
+        return dg.HourlyPartitionsDefinition(start_date=start, timezone=zone, end_offset=1)
+    return dg.DailyPartitionsDefinition(start_date=declared.start.isoformat(), timezone=zone, end_offset=1)
 
 
 def _common(source: Source) -> dict[str, Any]:
@@ -92,13 +108,20 @@ def _table_asset(source: Source) -> dg.AssetsDefinition:
         **_common(source),
         description=f"{source.entry.description or source.name} Captured by {capture.mode}{f' ({column})' if column else ''}.",
         kinds={"sqlserver", "mongodb"},
-        partitions_def=daily_partitions(source),
+        partitions_def=partitions_of(source),
         backfill_policy=dg.BackfillPolicy.single_run() if source.table.partitions else None,
         metadata={
             "dagster/table_name": f"landing.{source.key}",
             "capture": capture.mode,
             "key": ", ".join(source.table.key),
         },
+        check_specs=[
+            dg.AssetCheckSpec(
+                CAPTURE_CHECK,
+                asset=landing_key(source),
+                description="The capture mode saw every change: no gap, no row it cannot see, no writer that holds rows back.",
+            )
+        ],
     )
     def landing(
         context: dg.AssetExecutionContext, config: TableRunConfig, mongo: MongoResource
@@ -118,9 +141,25 @@ def _table_asset(source: Source) -> dg.AssetsDefinition:
         _observe(context, source, report)
         if window is None:
             _report_partitions(context, source, report)
-        return dg.MaterializeResult(metadata=_metadata(source, report, row_count))
+        return dg.MaterializeResult(
+            metadata=_metadata(source, report, row_count), check_results=[_capture_check(source, report)]
+        )
 
     return landing
+
+
+def _capture_check(source: Source, report: LandingReport) -> dg.AssetCheckResult:
+    """What this read showed of the source."""
+    warnings = report.findings.warnings
+    seen = f"Captured by {source.table.capture.mode}: {report.outcome.read:,} rows read, nothing was out of its sight."
+    return dg.AssetCheckResult(
+        check_name=CAPTURE_CHECK,
+        asset_key=landing_key(source),
+        passed=not warnings,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(warnings) or report.stopped or seen,
+        metadata=dict(report.findings.figures),
+    )
 
 
 def _queue_asset(source: Source) -> dg.AssetsDefinition:
@@ -149,11 +188,11 @@ def _queue_asset(source: Source) -> dg.AssetsDefinition:
 
 
 def _window(context: dg.AssetExecutionContext) -> Window | None:
-    """The days asked for; None for an unpartitioned run, which goes on from the bookmark."""
+    """The time asked for; None for an unpartitioned run, which goes on from the bookmark."""
     if not context.has_partition_key and not context.has_partition_key_range:
         return None
     span = context.partition_time_window
-    return Window(span.start.date(), span.end.date())
+    return Window(span.start.replace(tzinfo=None), span.end.replace(tzinfo=None))
 
 
 def _metadata(source: Source, report: LandingReport, row_count: int) -> dict[str, Any]:
@@ -178,9 +217,9 @@ def _metadata(source: Source, report: LandingReport, row_count: int) -> dict[str
         metadata["dagster/column_schema"] = dg.TableSchema(columns=columns)
     if report.deletes_refused:
         metadata["deletes_refused"] = report.deletes_refused
-    if report.rows_without_value:
-        metadata["rows_without_capture_value"] = report.rows_without_value
-    return metadata
+    if report.stopped:
+        metadata["stopped"] = report.stopped
+    return metadata | report.findings.figures
 
 
 def _tags(source: Source, column: str) -> dict[str, str]:
@@ -195,22 +234,21 @@ def _observe(context: dg.AssetExecutionContext, source: Source, report: LandingR
 
 
 def _report_partitions(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
-    """An unpartitioned run says which days it landed rows of, so that the UI shows them; a scan the last quarter's."""
-    partitions = daily_partitions(source)
+    """An unpartitioned run says which partitions it landed rows of, so that the UI shows them; a scan the last ones."""
+    partitions = partitions_of(source)
     if partitions is None:
         return
     known = set(partitions.get_partition_keys(current_time=dt.datetime.now(dt.timezone.utc)))
     if report.scanned:
-        days = sorted(known - context.instance.get_materialized_partitions(landing_key(source)))[
-            -DAYS_REPORTED_BY_A_SCAN:
-        ]
+        unseen = known - context.instance.get_materialized_partitions(landing_key(source))
+        keys = sorted(unseen)[-PARTITIONS_REPORTED_BY_A_SCAN:]
     else:
-        days = sorted(known & report.outcome.by_partition.keys())
-    for day in days:
+        keys = sorted(known & report.outcome.by_partition.keys())
+    for key in keys:
         context.log_event(
             dg.AssetMaterialization(
                 landing_key(source),
-                partition=day,
-                metadata={"rows_landed_in_this_run": report.outcome.by_partition.get(day, 0)},
+                partition=key,
+                metadata={"rows_landed_in_this_run": report.outcome.by_partition.get(key, 0)},
             )
         )

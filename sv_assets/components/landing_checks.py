@@ -5,15 +5,16 @@ from collections.abc import Iterator
 import dagster as dg
 
 from sv_assets.catalogue.source import Source
-from sv_assets.components.landing_assets import landing_key
+from sv_assets.components.landing_assets import landing_key, reconciliation_key
 from sv_assets.components.station import RETRIES, explained_failures
 from sv_assets.errors import ConfigurationError
-from sv_assets.landing.land import live_count
 from sv_assets.landing.quarantine import Quarantine
+from sv_assets.landing.reconcile import live_count, needs_reconciliation
 from sv_assets.mongo import Store
 from sv_assets.resources import MongoResource
-from sv_assets.sources.database import count_rows, describe, open_database
+from sv_assets.sources.database import open_database
 from sv_assets.sources.queue import Queue
+from sv_assets.sources.table import count_rows, describe
 
 
 def landing_checks(source: Source) -> dg.AssetChecksDefinition:
@@ -99,10 +100,10 @@ def _table_checks(store: Store, source: Source) -> Iterator[dg.AssetCheckResult]
 def _compared(source: Source, in_source: int, live: int, waiting: int) -> str:
     figures = f"The source has {in_source:,} rows; {live:,} are live in landing and {waiting:,} in quarantine"
     if live > in_source:
-        share = f"{source.table.max_delete_share:.0%}"
+        asset = reconciliation_key(source).to_user_string() if needs_reconciliation(source) else "the asset again"
         return (
-            f"{figures}: {live - in_source:,} rows are gone from the source and were not deleted. If more than {share} are "
-            "gone, run the asset again with `allow_deletes: true`."
+            f"{figures}: {live - in_source:,} rows are gone from the source and were not deleted. If more than "
+            f"{source.table.max_delete_share:.0%} are gone, run {asset} with `allow_deletes: true`."
         )
     if in_source > live + waiting:
         return f"{figures}: {in_source - live - waiting:,} are missing. Run the asset; if they stay missing, run it with `full: true`."

@@ -9,10 +9,13 @@ from sv_assets.catalogue.load import sources_of
 from sv_assets.catalogue.model import SqlServerSystemModel
 from sv_assets.components.landing_assets import landing_asset, legacy_asset
 from sv_assets.components.landing_checks import landing_checks
+from sv_assets.components.reconciliation_assets import reconciliation_asset
+from sv_assets.landing.reconcile import needs_reconciliation
 
 
 class SqlServerSystem(dg.Component):
-    """One legacy SQL Server instance. Each table becomes an external asset, its landing, and the landing's checks."""
+    """One legacy SQL Server instance. Each table becomes an external asset, its landing, the landing's checks, and the
+    reconciliation of its deleted rows where the capture mode cannot see them."""
 
     def __init__(self, declared: SqlServerSystemModel) -> None:
         self.declared = declared
@@ -28,6 +31,10 @@ class SqlServerSystem(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         sources = sources_of(self.declared)
         return dg.Definitions(
-            assets=[*(legacy_asset(s) for s in sources), *(landing_asset(s) for s in sources)],
+            assets=[
+                *(legacy_asset(s) for s in sources),
+                *(landing_asset(s) for s in sources),
+                *(reconciliation_asset(s) for s in sources if needs_reconciliation(s)),
+            ],
             asset_checks=[landing_checks(s) for s in sources],
         )

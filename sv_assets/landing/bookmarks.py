@@ -46,4 +46,5 @@ def shown(position: Position | None) -> str:
         return "none (first run)"
     if "scan_after" in position:
         return "within the first scan"
-    return ", ".join(f"{mode} {value.hex() if isinstance(value, bytes) else value}" for mode, value in position.items())
+    mode, value = next(iter(position.items()))
+    return f"{mode} {value.hex() if isinstance(value, bytes) else value}"

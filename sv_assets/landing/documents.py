@@ -19,6 +19,8 @@ from sv_assets.sources.messages import path_parts
 from sv_assets.sources.records import Record, Version
 from sv_assets.worklist import PENDING_INDEX
 
+MISSING = "missing"
+"""The `_sv.op` of a tombstone for a row that was looked for; that of one whose deletion was told is `delete`."""
 MAX_BYTES = 15 * 1024 * 1024
 """MongoDB takes documents up to 16 MiB; the rest is for bookkeeping."""
 
@@ -52,14 +54,16 @@ def field_value(source: Source, document: Document, spec: FieldSpec | None) -> A
 def landing_document(origin: Origin, record: Record) -> Document:
     """The document of a record. Raises DataError for what BSON cannot take."""
     try:
-        encoded = bson.encode({**record.fields, **({"_sv": record.exact} if record.exact else {})}, codec_options=CODEC)
+        encoded = bson.encode({**record.fields, **({"_sv": record.marks} if record.marks else {})}, codec_options=CODEC)
     except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError, ValueError) as error:
         raise DataError(f"cannot be stored in MongoDB ({type(error).__name__})") from None
     if len(encoded) > MAX_BYTES:
         raise DataError("is larger than MongoDB's 16 MiB")
     bookkeeping = _bookkeeping(origin, record.version, "upsert", hashlib.blake2b(encoded, digest_size=16).hexdigest())
-    if record.exact:
-        bookkeeping["exact"] = record.exact
+    if record.marks:
+        bookkeeping.update(record.marks)
+    if record.compared_key is not None:
+        bookkeeping["key"] = record.compared_key
     return {"_id": record.key, **record.fields, "_sv": bookkeeping}
 
 
@@ -89,18 +93,34 @@ def insert(source: Source, document: Document) -> InsertOne[Document]:
 
 
 def tombstone(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
-    """Marks a row as deleted that was looked for, and not found, after `origin.extracted_at`: unless it was read since.
+    """Marks a row as deleted that was looked for, and missing, after `origin.extracted_at`: unless it was read since.
 
     Its last fields stay beside the mark, so that later stations find what it was part of. The mark carries the higher
     one of `version` and its own, which may lie ahead (a row dated tomorrow, a rowversion of a transaction still open).
     """
     # The hash is the document's own, because work lists are cleared by it: two tombstones of one run must differ.
-    bookkeeping = _bookkeeping(origin, version, "delete", content_hash({"_id": identifier, "version": version}))
+    bookkeeping = _bookkeeping(origin, version, MISSING, content_hash({"_id": identifier, "version": version}))
     stays = {"$or": ["$_sv.deleted", {"$gt": ["$_sv.extracted_at", bookkeeping["extracted_at"]]}]}
     higher = {"version": {"$max": ["$_sv.version", {"$literal": version}]}}
     marked = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": [{"$literal": bookkeeping}, higher]}}]}
     # Also where the row has not landed: then the mark waits for it, so that a batch that comes late does not bring it back.
     return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [stays, "$$ROOT", marked]}}], upsert=True)
+
+
+def deletion(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
+    """Marks a row as deleted at `version`, as its source's log of changes says: unless what is there is newer."""
+    bookkeeping = _bookkeeping(origin, version, "delete", content_hash({"_id": identifier, "version": version}))
+    newer = {"$lt": [{"$ifNull": ["$_sv.version", None]}, {"$literal": version}]}
+    kept = {"$mergeObjects": ["$$ROOT", {"_id": {"$literal": identifier}, "_sv": {"$literal": bookkeeping}}]}
+    return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [newer, kept, "$$ROOT"]}}], upsert=True)
+
+
+def touch(document: Document) -> UpdateOne:
+    """Raises the version of a row whose newest change left it as it was, so that no change before that comes back."""
+    version = {"$literal": document["_sv"]["version"]}
+    same = {"$eq": ["$_sv.hash", document["_sv"]["hash"]]}
+    higher = {"$cond": [same, {"$max": ["$_sv.version", version]}, "$_sv.version"]}
+    return UpdateOne({"_id": document["_id"]}, [{"$set": {"_sv.version": higher}}])
 
 
 def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:
@@ -129,7 +149,7 @@ def _bookkeeping(origin: Origin, version: Version, operation: str, content_hash:
         "extracted_at": origin.extracted_at.replace(microsecond=origin.extracted_at.microsecond // 1000 * 1000),
         "run_id": origin.run_id,
         "hash": content_hash,
-        "deleted": operation == "delete",
+        "deleted": operation in ("delete", MISSING),
     }
     if origin.source.stations:
         bookkeeping["pending"] = origin.source.stations
@@ -143,7 +163,8 @@ def _is_newer(new: Document) -> Document:
         {"$lt": ["$_sv.extracted_at", new["extracted_at"]]},
         {"$ne": ["$_sv.hash", new["hash"]]},
     ]
-    # A row that is read after it was found to be gone is back, whatever version it brings.
-    back = {"$and": ["$_sv.deleted", {"$lt": ["$_sv.extracted_at", new["extracted_at"]]}]}
+    # A row that is read after it was found to be missing is back, whatever version it brings.
+    missing = {"$eq": ["$_sv.op", MISSING]}
+    back = {"$and": [missing, {"$lt": ["$_sv.extracted_at", new["extracted_at"]]}]}
     newer = {"$lt": [stored, {"$literal": new["version"]}]}
     return {"$or": [newer, {"$and": later_read_of_the_same_version}, back]}

@@ -6,21 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pymongo.collection import Collection
-
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.bookmarks import Bookmark, shown
-from sv_assets.landing.documents import Origin, tombstone
-from sv_assets.landing.reconcile import MissingKeys
+from sv_assets.landing.reconcile import compare
+from sv_assets.landing.skip import why_not_now
 from sv_assets.landing.writer import LandingWriter, Outcome
-from sv_assets.mongo import Document, Store, bulk_write, explained_mongo_errors, in_batches
+from sv_assets.mongo import Store, explained_mongo_errors
 from sv_assets.progress import Progress
-from sv_assets.sources.capture import CaptureReader, ModifiedAtReader, open_reader
-from sv_assets.sources.database import LegacyDatabase, TableShape, count_rows, describe, open_database
+from sv_assets.sources.capture import CaptureReader, open_reader
+from sv_assets.sources.database import open_database
 from sv_assets.sources.messages import convert_message
 from sv_assets.sources.queue import Queue
-from sv_assets.sources.records import Batch, Record, Rejected, Window
+from sv_assets.sources.records import Batch, Findings, Position, Record, Rejected, Window
+from sv_assets.sources.table import describe
 from sv_assets.write_behind import write_behind
 
 log = logging.getLogger(__name__)
@@ -37,8 +36,10 @@ class LandingReport:
     bookmark_after: str = ""
     scanned: bool = False
     """True if the whole table was read, not only what is new."""
+    stopped: str = ""
+    """Why reading did not begin, or did not come to its end; what is left is for the next run."""
+    findings: Findings = field(default_factory=Findings)
     deletes_refused: int = 0
-    rows_without_value: int = 0
     undeleted_messages: int = 0
     seconds: float = 0.0
     columns: list[tuple[str, str]] = field(default_factory=list)
@@ -54,25 +55,27 @@ def land_table(
     window: Window | None = None,
     allow_deletes: bool = False,
 ) -> LandingReport:
-    """Land what is new in a table: from the bookmark, from the start (`full`), or the days of `window`.
+    """Land what is new in a table: from the bookmark, from the start (`full`), or what belongs to `window`.
 
-    A window moves no bookmark. Deleted rows are looked for after reading, unless a window was asked for. Raises
-    ConfigurationError for a declaration that does not fit the table, TransientError where a server is away.
+    A window moves no bookmark. Rows that a completed read of the whole table did not find get tombstones, where the
+    capture mode promises that (`snapshot`, `change_tracking`, `cdc`). Raises ConfigurationError for a declaration that
+    does not fit the table, TransientError where a server is away.
     """
     started = time.monotonic()
-    report = LandingReport(source.key)
-    database = open_database(source.sql_system)
+    report = LandingReport(source.key, stopped=why_not_now(source))
+    if report.stopped:
+        return report
+    database = open_database(source.sql_system, source)
     try:
         with explained_mongo_errors():
             shape = describe(database, source)
-            report.columns = [(column.name, column.type_name) for column in shape.columns]
+            report.columns = [(column.name, column.declaration) for column in shape.columns]
             reader = open_reader(database, shape)
             writer = LandingWriter(store, catalogue, source, run_id)
             bookmark = Bookmark(store, source.key, reader.mode)
             position = bookmark.read()
             report.bookmark_before = shown(position)
-            report.scanned = window is None and (full or position is None or "scan_after" in position)
-            batches = reader.read_window(window) if window else reader.read(None if full else position)
+            batches = _read(reader, None if full else position, window, report)
             progress = Progress(f"landing {source.key}", "rows")
 
             def write(batch: Batch) -> None:
@@ -82,15 +85,37 @@ def land_table(
                 progress.advance(batch.read)
 
             write_behind(batches, write)
-            if window is None:
-                _land_deletes(writer, database, shape, reader, report, full=full, allow_deletes=allow_deletes)
-            if isinstance(reader, ModifiedAtReader):
-                report.rows_without_value = reader.rows_without_value()
+            report.scanned = reader.scanned
+            if window is None and not report.stopped and _tells_deletes(source, reader):
+                found = compare(
+                    store, database, shape, reader, run_id,
+                    compare_all=full or reader.sees_deletes, allow_deletes=allow_deletes,
+                )  # fmt: skip
+                report.outcome.deleted += found.deleted
+                report.deletes_refused = found.refused
+            report.findings = reader.findings()
             report.bookmark_after = shown(bookmark.read())
     finally:
         database.close()
     report.seconds = time.monotonic() - started
     return report
+
+
+def _read(
+    reader: CaptureReader, position: Position | None, window: Window | None, report: LandingReport
+) -> Iterator[Batch]:
+    """The batches to land, until the times end in which the system may be read."""
+    for batch in reader.read_window(window) if window else reader.read(position):
+        yield batch
+        report.stopped = why_not_now(reader.source)
+        if report.stopped:
+            return
+
+
+def _tells_deletes(source: Source, reader: CaptureReader) -> bool:
+    """Whether this read went over the whole table in a mode that has no reconciliation of its own."""
+    by_itself = reader.sees_deletes or source.table.capture.mode == "snapshot"
+    return by_itself and reader.scanned and source.table.deletes == "reconcile"
 
 
 def land_queue(
@@ -141,43 +166,3 @@ def _message_batch(source: Source, messages: Iterator[tuple[str, str]]) -> Batch
         else:
             records.append(converted)
     return Batch(records, rejected, {}, extracted_at)
-
-
-def _land_deletes(
-    writer: LandingWriter,
-    database: LegacyDatabase,
-    shape: TableShape,
-    reader: CaptureReader,
-    report: LandingReport,
-    *,
-    full: bool,
-    allow_deletes: bool,
-) -> None:
-    """Tombstones for landed rows that the source has no more: looked for where more rows have landed than it has.
-
-    Rows that never landed can hide as many deleted ones from this count, so a full run looks in any case.
-    """
-    source = shape.source
-    if source.table.deletes == "ignore":
-        return
-    live = live_count(writer.collection)
-    in_source = count_rows(database, shape, reader.believable())
-    if not full and live + writer.quarantine.count() <= in_source:
-        return
-    version = reader.deletion_version()
-    origin = Origin(source, writer.run_id, dt.datetime.now(dt.timezone.utc))
-    landed = (d["_id"] for d in writer.collection.find({}, {"_sv.deleted": 1}) if not d["_sv"]["deleted"])
-    with MissingKeys(landed, reader.keys(), live) as missing:
-        gone = sum(1 for _ in missing)
-        if gone > live * source.table.max_delete_share and not allow_deletes:
-            report.deletes_refused = gone
-            log.warning("%s: %d of %d landed rows are gone from the source; none was deleted", source.key, gone, live)
-            return
-        for keys in in_batches(missing):
-            _, deleted = bulk_write(writer.collection, [tombstone(origin, key, version) for key in keys])
-            report.outcome.deleted += deleted
-
-
-def live_count(collection: Collection[Document]) -> int:
-    """How many landed rows are not tombstones."""
-    return collection.count_documents({}) - collection.count_documents({"_sv.deleted": True})

@@ -1,73 +1,116 @@
-"""Finding deleted rows, for captures that cannot see them: keys that have landed and are gone from the source.
+"""Deleted rows, for captures that cannot see them: what has landed and is no longer in the source becomes a tombstone."""
 
-The landed keys are read first and the source's keys after them, so a row that appears in between is never taken for a
-deleted one. Memory is flat whatever the number of rows: both sides are dealt out by key hash to files, and one file
-after the other is compared.
-"""
+import datetime as dt
+import logging
+import time
+from dataclasses import dataclass
 
-import hashlib
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, Self
+from pymongo.collection import Collection
 
-import bson
+from sv_assets.catalogue.source import Source
+from sv_assets.landing.documents import Origin, tombstone
+from sv_assets.landing.missing_keys import MissingKeys
+from sv_assets.landing.quarantine import Quarantine
+from sv_assets.landing.skip import why_not_now
+from sv_assets.mongo import Document, Store, bulk_write, explained_mongo_errors, in_batches
+from sv_assets.sources.capture import CaptureReader, open_reader
+from sv_assets.sources.database import LegacyDatabase, open_database
+from sv_assets.sources.table import TableShape, count_rows, describe
 
-from sv_assets.mongo import CODEC
-
-KEYS_A_FILE = 50_000
-_DIGEST = 16
+log = logging.getLogger(__name__)
 
 
-class MissingKeys:
-    """The landed keys that are not among the source's keys; may be gone through more than once while it is open.
+@dataclass
+class Reconciliation:
+    """What one comparison found. `refused` rows are gone from the source, but too many to believe it.
 
-    `landed` is read to its end before `source` is begun; `landed_count` is the rough number of landed keys.
+    `in_source` and `landed` are numbers of rows; `compared` is false where the counts left nothing to look for.
     """
 
-    def __init__(self, landed: Iterable[Any], source: Iterable[Any], landed_count: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="sv-reconcile-")
-        files = landed_count // KEYS_A_FILE + 1
-        try:
-            self._landed = _deal_out(Path(self._folder.name), "landed", landed, files, whole=True)
-            self._source = _deal_out(Path(self._folder.name), "source", source, files, whole=False)
-        except BaseException:
-            self._folder.cleanup()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-
-    def __iter__(self) -> Iterator[Any]:
-        for landed_file, source_file in zip(self._landed, self._source, strict=True):
-            digests = _digests(source_file)
-            with landed_file.open("rb") as handle:
-                for key in bson.decode_file_iter(handle, codec_options=CODEC):
-                    if _digest(key) not in digests:
-                        yield key["k"]
+    in_source: int = 0
+    landed: int = 0
+    compared: bool = False
+    gone: int = 0
+    deleted: int = 0
+    refused: int = 0
+    skipped: str = ""
+    seconds: float = 0.0
 
 
-def _deal_out(folder: Path, name: str, keys: Iterable[Any], files: int, *, whole: bool) -> list[Path]:
-    paths = [folder / f"{name}-{n}" for n in range(files)]
-    with ExitStack() as stack:
-        handles = [stack.enter_context(path.open("wb")) for path in paths]
-        for key in keys:
-            document = {"k": key}
-            digest = _digest(document)
-            handles[int.from_bytes(digest[:4], "big") % files].write(
-                bson.encode(document, codec_options=CODEC) if whole else digest
+def needs_reconciliation(source: Source) -> bool:
+    """True for tables that land without seeing deletes: those read from a bookmark by a column."""
+    return (
+        not source.is_queue
+        and source.table.capture.mode in ("modified_at", "rowversion")
+        and source.table.deletes == "reconcile"
+    )
+
+
+def reconcile_table(
+    store: Store, source: Source, run_id: str, *, compare_all: bool = False, allow_deletes: bool = False
+) -> Reconciliation:
+    """Land a tombstone for each landed row that the source has no more.
+
+    Keys are compared where more rows have landed than the source has, or always with `compare_all`: rows that never
+    landed can hide as many deleted ones from the count. More than `max_delete_share` of the landed rows are deleted only
+    with `allow_deletes`. Raises ConfigurationError for a declaration that does not fit the table, TransientError where a
+    server is away.
+    """
+    started = time.monotonic()
+    if reason := why_not_now(source):
+        return Reconciliation(skipped=reason)
+    database = open_database(source.sql_system, source)
+    try:
+        with explained_mongo_errors():
+            shape = describe(database, source)
+            found = compare(
+                store, database, shape, open_reader(database, shape), run_id,
+                compare_all=compare_all, allow_deletes=allow_deletes,
+            )  # fmt: skip
+    finally:
+        database.close()
+    found.seconds = time.monotonic() - started
+    return found
+
+
+def compare(
+    store: Store,
+    database: LegacyDatabase,
+    shape: TableShape,
+    reader: CaptureReader,
+    run_id: str,
+    *,
+    compare_all: bool,
+    allow_deletes: bool,
+) -> Reconciliation:
+    """As `reconcile_table`, with a table that is open already."""
+    source = shape.source
+    collection = store.landing[source.key]
+    found = Reconciliation(count_rows(database, shape, reader.believable()), live_count(collection))
+    waiting = Quarantine(store, source.key).count()
+    if not compare_all and found.landed + waiting <= found.in_source:
+        return found
+    found.compared = True
+    version = reader.deletion_version()
+    origin = Origin(source, run_id, dt.datetime.now(dt.timezone.utc))
+    landed = (d["_id"] for d in collection.find({}, {"_sv.deleted": 1}) if not d["_sv"]["deleted"])
+    with MissingKeys(landed, reader.keys(), found.landed) as missing:
+        found.gone = sum(1 for _ in missing)
+        if found.gone > found.landed * source.table.max_delete_share and not allow_deletes:
+            found.refused = found.gone
+            log.warning(
+                "%s: %d of %d landed rows are gone from the source; none was deleted",
+                source.key,
+                found.gone,
+                found.landed,
             )
-    return paths
+            return found
+        for keys in in_batches(missing):
+            _, deleted = bulk_write(collection, [tombstone(origin, key, version) for key in keys])
+            found.deleted += deleted
+    return found
 
 
-def _digests(path: Path) -> set[bytes]:
-    data = path.read_bytes()
-    return {data[n : n + _DIGEST] for n in range(0, len(data), _DIGEST)}
-
-
-def _digest(document: dict[str, Any]) -> bytes:
-    return hashlib.blake2b(bson.encode(document, codec_options=CODEC), digest_size=_DIGEST).digest()
+def live_count(collection: Collection[Document]) -> int:
+    """How many landed rows are not tombstones."""
+    return collection.count_documents({}) - collection.count_documents({"_sv.deleted": True})

@@ -9,10 +9,10 @@ from pymongo.errors import BulkWriteError
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import DataError
-from sv_assets.landing.documents import Origin, insert, landing_document, landing_indexes, upsert
+from sv_assets.landing.documents import Origin, deletion, insert, landing_document, landing_indexes, touch, upsert
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.mongo import DUPLICATE_KEY, Document, Store, bulk_write, ensure_indexes, in_batches
-from sv_assets.sources.records import Batch, Record, Rejected, Version
+from sv_assets.sources.records import Batch, Deletion, Record, Rejected, Version
 
 _STATE = {"_sv.version": 1, "_sv.hash": 1, "_sv.deleted": 1}
 
@@ -66,9 +66,13 @@ class LandingWriter:
             if record.partition:
                 outcome.by_partition[record.partition] = outcome.by_partition.get(record.partition, 0) + 1
         outcome.read += batch.read
-        outcome.stale += batch.read - len(documents) - len(rejected)
+        outcome.stale += batch.read - len(documents) - len(rejected) - len(batch.deletions)
         if documents:
-            self._write_documents(list(documents.values()), outcome)
+            self._write_documents(list(documents.values()), outcome, touch_unchanged=batch.from_log)
+        if batch.deletions:
+            self._write_deletions(origin, batch.deletions, outcome)
+            landed_keys += [deletion.key_text for deletion in batch.deletions]
+        if landed_keys:
             self.quarantine.resolve(landed_keys)
         if rejected:
             self.quarantine.put(rejected, self.run_id)
@@ -99,19 +103,30 @@ class LandingWriter:
             for document in self.collection.find({"_id": {"$in": ids}}, _STATE)
         }
 
-    def _write_documents(self, documents: list[Document], outcome: Outcome) -> None:
+    def _write_deletions(self, origin: Origin, deletions: list[Deletion], outcome: Outcome) -> None:
+        """What the source's log says is gone; a tombstone also waits where the row has not landed."""
+        newest = {gone.key: gone for gone in sorted(deletions, key=lambda gone: gone.version)}
+        written = bulk_write(self.collection, [deletion(origin, gone.key, gone.version) for gone in newest.values()])
+        outcome.deleted += sum(written)
+        outcome.stale += len(deletions) - sum(written)
+
+    def _write_documents(self, documents: list[Document], outcome: Outcome, *, touch_unchanged: bool) -> None:
         if self._was_empty and not self._source.is_queue:
             documents = self._insert(documents, outcome)
         stored = self._stored(document["_id"] for document in documents)
         updates: list[UpdateOne] = []
+        touched: list[UpdateOne] = []
         for document in documents:
             here, there = document["_sv"], stored.get(document["_id"])
             if there is not None and there["hash"] == here["hash"]:
                 outcome.unchanged += 1
+                if touch_unchanged and _is_older(there["version"], here["version"]):
+                    touched.append(touch(document))
             elif there is not None and not there["deleted"] and _is_older(here["version"], there["version"]):
                 outcome.stale += 1
             else:
                 updates.append(upsert(document))
+        bulk_write(self.collection, touched)
         inserted, updated = bulk_write(self.collection, updates)
         outcome.inserted += inserted
         outcome.updated += updated

@@ -6,10 +6,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sv_assets.errors import DataError
-from sv_assets.sources.database import TableShape
-from sv_assets.sources.keys import document_id, key_text
+from sv_assets.sources.keys import compared_id, document_id, key_text
 from sv_assets.sources.records import Record, Rejected, Version
-from sv_assets.sources.types import Inexact, converter
+from sv_assets.sources.table import TableShape
+from sv_assets.sources.types import OTHER, Column, Converter, Marked, converter, sql_type
 
 VersionOf = Callable[[Sequence[Any]], Version]
 _BSON_SAFE = (str, bool, float, bytes, type(None))
@@ -19,12 +19,19 @@ class RowConverter:
     """Converts the rows of one table, given in the order of its columns."""
 
     def __init__(self, shape: TableShape, zone: ZoneInfo, version_of: VersionOf) -> None:
-        self._columns = [(column.name, converter(column, zone)) for column in shape.columns]
-        names = [column.name for column in shape.columns]
-        self._key = shape.source.table.key
-        self._key_indexes = [names.index(name) for name in self._key]
-        partition = shape.source.table.partition_column
-        self._partition_index = names.index(partition) if partition in names else None
+        self.columns = shape.columns
+        self._names = [column.name for column in shape.columns]
+        self._converters = [
+            (column.name, converter(column, zone), sql_type(column).passes or type(None)) for column in shape.columns
+        ]
+        table = shape.source.table
+        self._key: list[str] = list(table.key)
+        self._key_indexes = [self._names.index(name) for name in self._key]
+        keys = [shape.columns[index] for index in self._key_indexes]
+        self._tells_case = [column.is_case_sensitive for column in keys] if any(map(_may_be_text, keys)) else []
+        self._partition = table.partition_column if table.partition_column in self._names else None
+        self._partition_by = table.partitions.by if table.partitions else "day"
+        self._zone = zone
         self._version_of = version_of
 
     def raw_key(self, row: Sequence[Any]) -> list[Any]:
@@ -32,48 +39,84 @@ class RowConverter:
         return [row[index] for index in self._key_indexes]
 
     def convert(self, row: Sequence[Any]) -> Record | Rejected:
-        fields: dict[str, Any] = {}
-        exact: dict[str, str] = {}
+        """The hot path: a value of the type that a column passes costs one comparison, any other one call."""
+        fields: dict[str, Any] = dict(zip(self._names, row, strict=True))
+        marks: dict[str, dict[str, Any]] | None = None
         column = ""
         try:
-            for (column, convert), value in zip(self._columns, row, strict=True):
-                if value is not None:
-                    value = convert(value)
-                    if type(value) is Inexact:
-                        exact[column], value = value.text, value.value
-                fields[column] = value
-            identifier = document_id([exact.get(name, fields[name]) for name in self._key])
+            for column, convert, passes in self._converters:
+                value = fields[column]
+                if value is None or type(value) is passes:
+                    continue
+                landed = convert(value)
+                if type(landed) is Marked:
+                    marks = _marked(marks or {}, column, landed)
+                    landed = landed.value
+                fields[column] = landed
+            exact = marks.get("exact", {}) if marks else {}
+            parts = [exact.get(name, fields[name]) for name in self._key]
             column = "the version column"
             version = self._version_of(row)
         except DataError as reason:
             return Rejected(self._rejected_key(row), f"{column} {reason}", self._raw(row))
-        return Record(identifier, key_text(identifier), fields, version, exact or None, self._partition_of(row))
+        identifier = document_id(parts)
+        compared_key = None
+        if self._tells_case and any(type(part) is str for part in parts):
+            compared_key = compared_id(parts, self._tells_case)
+        partition = self._partition_of(row, fields, marks) if self._partition else None
+        return Record(identifier, key_text(identifier), fields, version, marks, partition, compared_key)
 
-    def _partition_of(self, row: Sequence[Any]) -> str | None:
-        if self._partition_index is None or row[self._partition_index] is None:
-            return None
-        value = row[self._partition_index]
-        return (
-            value[:10]
-            if isinstance(value, str)
-            else value.date().isoformat()
-            if isinstance(value, dt.datetime)
-            else str(value)
-        )
+    def _partition_of(self, row: Sequence[Any], fields: dict[str, Any], marks: dict[str, Any] | None) -> str | None:
+        """By the local time in the source; of a date-time with an offset, by its time in the system's zone."""
+        name = self._partition or ""
+        if marks and name in marks.get("offset_minutes", {}):
+            return partition_of(fields[name].astimezone(self._zone), self._partition_by)
+        return partition_of(row[self._names.index(name)], self._partition_by)
 
     def _rejected_key(self, row: Sequence[Any]) -> str:
         parts: list[Any] = []
         for index in self._key_indexes:
-            _, convert = self._columns[index]
+            value = row[index]
             try:
-                value = convert(row[index])
+                landed = _landed(self._converters[index][1], value)
             except DataError:
-                value = repr(row[index])
-            parts.append(value.text if type(value) is Inexact else value)
+                landed = repr(value)
+            parts.append(landed)
         return key_text(document_id(parts))
 
     def _raw(self, row: Sequence[Any]) -> dict[str, Any]:
         return {
             name: value if isinstance(value, _BSON_SAFE) else str(value)
-            for (name, _), value in zip(self._columns, row, strict=True)
+            for name, value in zip(self._names, row, strict=True)
         }
+
+
+def partition_of(value: Any, by: str) -> str | None:
+    """The partition of a local date-time, as Dagster names it: the day `2026-11-23`, or the hour `2026-11-23-14:00`."""
+    if value is None:
+        return None
+    text = value.isoformat() if isinstance(value, dt.date) else str(value)
+    return text[:10] if by == "day" else f"{text[:10]}-{text[11:13] or '00'}:00"
+
+
+def _marked(marks: dict[str, dict[str, Any]], column: str, landed: Marked) -> dict[str, dict[str, Any]]:
+    if landed.exact is not None:
+        marks.setdefault("exact", {})[column] = landed.exact
+    if landed.offset_minutes is not None:
+        marks.setdefault("offset_minutes", {})[column] = landed.offset_minutes
+    if landed.base_type is not None:
+        marks.setdefault("base_type", {})[column] = landed.base_type
+    return marks
+
+
+def _landed(convert: Converter, value: Any) -> Any:
+    """The value as part of a key: by its exact text where it has one."""
+    landed = convert(value)
+    if isinstance(landed, Marked):
+        return landed.value if landed.exact is None else landed.exact
+    return landed
+
+
+def _may_be_text(column: Column) -> bool:
+    row = sql_type(column)
+    return row.is_text or row is OTHER or column.type_name == "sql_variant"

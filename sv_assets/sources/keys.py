@@ -29,9 +29,31 @@ def document_id(parts: Sequence[Any]) -> Any:
     return json.dumps([_plain(key_value(part)) for part in parts], ensure_ascii=False, separators=(",", ":"))
 
 
+def compared(part: Any, case_sensitive: bool) -> Any:
+    """A key value as SQL Server compares it: text without trailing spaces, and folded unless its collation tells case.
+
+    Trailing: Microsoft, "=" (Transact-SQL): padded to one length before they are compared, in every collation. Folded:
+    one letter to one letter, never one to two (ß stays), so that what SQL Server tells apart is not made the same.
+    Accents, kana and width are left as they are. Other values are unchanged.
+    """
+    if not isinstance(part, str):
+        return part
+    text = part.rstrip(" ")
+    if case_sensitive:
+        return text
+    if text.isascii():
+        return text.lower()
+    return "".join(map(_folded, text))
+
+
+def compared_id(parts: Sequence[Any], case_sensitive: Sequence[bool]) -> Any:
+    """The `_id` that key values would have as SQL Server compares them: equal for keys that it takes as equal."""
+    return document_id([compared(part, tells) for part, tells in zip(parts, case_sensitive, strict=True)])
+
+
 def key_value(value: Any) -> Any:
     """A decimal as a key: a whole number where it is one (so that `numeric(9,0)` and `int` meet), else its text."""
-    if not isinstance(value, Decimal128):
+    if type(value) is not Decimal128:
         return value
     number = value.to_decimal()
     whole = number == number.to_integral_value() and abs(number) < 2**63
@@ -42,6 +64,8 @@ def key_text(identifier: Any) -> str:
     """An `_id` as text, for record ids, reports and quarantine."""
     if isinstance(identifier, str):
         return identifier
+    if type(identifier) is Int64:
+        return str(identifier)
     plain = _plain(identifier)
     return (
         str(plain)
@@ -66,6 +90,10 @@ def thaw(value: Any) -> Any:
         ((tag, text),) = value.items()
         return _TAGGED[tag][2](text)
     return value
+
+
+def _folded(letter: str) -> str:
+    return next((folded for folded in (letter.casefold(), letter.lower()) if len(folded) == 1), letter)
 
 
 def _plain(value: Any) -> Any:

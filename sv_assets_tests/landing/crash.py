@@ -10,6 +10,7 @@ from typing import Any
 
 from sv_assets.catalogue import Source, load_catalogue
 from sv_assets.landing.land import land_queue, land_table
+from sv_assets.landing.reconcile import needs_reconciliation, reconcile_table
 from sv_assets.mongo import store_from_environment
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -35,6 +36,8 @@ def work(environment: dict[str, str], key: str, begin: Connection) -> None:
         land_queue(store, catalogue, quickly_visible(source), "killed")
     else:
         land_table(store, catalogue, source, "killed")
+        if needs_reconciliation(source):
+            reconcile_table(store, source, "killed")
 
 
 def land_and_kill(key: str, within: float, chance: random.Random) -> bool:

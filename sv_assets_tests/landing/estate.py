@@ -5,6 +5,7 @@ from typing import Any
 
 from sv_assets.catalogue import Source
 from sv_assets.landing.land import LandingReport, land_table
+from sv_assets.landing.reconcile import needs_reconciliation, reconcile_table
 from sv_assets.mongo import Document, Store
 from sv_assets_tests.sources.shop import Shop
 
@@ -34,8 +35,18 @@ def change(shop: Shop, number: int, name: str, version: int) -> None:
     shop.insert("Item", [item(number, name, version)])
 
 
-def land(store: Store, shop: Shop, source: Source, run: str = "run", **how: Any) -> LandingReport:
-    return land_table(store, shop.catalogue, source, run, **how)
+def land(
+    store: Store, shop: Shop, source: Source, run: str = "run", *, allow_deletes: bool = False, **how: Any
+) -> LandingReport:
+    """What a run does to a table: land it, and reconcile its deleted rows where its mode needs that."""
+    report = land_table(store, shop.catalogue, source, run, allow_deletes=allow_deletes, **how)
+    if needs_reconciliation(source) and "window" not in how:
+        found = reconcile_table(
+            store, source, run, compare_all=how.get("full", False), allow_deletes=allow_deletes
+        )
+        report.outcome.deleted += found.deleted
+        report.deletes_refused = found.refused
+    return report
 
 
 def documents(store: Store, source: Source, ignore: Iterable[str] = ("run_id", "extracted_at")) -> dict[Any, Document]:

@@ -66,10 +66,10 @@ def test_a_landed_document_is_the_row_and_its_bookkeeping(store: Store, shop: Sh
         "D": dt.datetime(2024, 7, 1, 9, 0, 0, 123000, tzinfo=dt.timezone.utc),
         "_sv": {
             "system": "shop", "table": "dbo.Item", "op": "upsert", "run_id": "run-1", "deleted": False,
-            "pending": ["identity", "orders"], "exact": {"D": "2024-07-01 10:00:00.1234567"},
+            "pending": ["identity", "orders"], "exact": {"D": "2024-07-01T10:00:00.1234567"}, "key": '[1,"x"]',
         },
     }  # fmt: skip
-    assert report.columns == [("A", "int"), ("B", "nvarchar"), ("D", "datetime2"), ("N", "nvarchar")]
+    assert report.columns == [("A", "int"), ("B", "nvarchar(9)"), ("D", "datetime2(7)"), ("N", "nvarchar(9)")]
 
 
 def test_a_row_dated_ahead_can_still_be_corrected(store: Store, shop: Shop) -> None:
@@ -85,7 +85,7 @@ def test_a_row_dated_ahead_can_still_be_corrected(store: Store, shop: Shop) -> N
 def test_rows_without_a_modified_value_are_landed_once_and_counted(store: Store, shop: Shop) -> None:
     shop.table("Item", ITEM, [item(1), (2, "undated", 1, None, None)])
     source = shop.declare(capture=CAPTURES["modified_at"])
-    assert land(store, shop, source).rows_without_value == 1
+    assert land(store, shop, source).findings.figures == {"rows_without_capture_value": 1}
     assert live_names(store, source) == {1: "old", 2: "undated"}
 
 

@@ -109,7 +109,7 @@ def test_a_tombstone_keeps_the_last_fields_and_says_when_and_why(writing: Writin
     document = documents(writing.store, writing.source)[1]
     assert document["Name"] == "gone"
     assert (document["_sv"]["op"], document["_sv"]["version"], document["_sv"]["pending"]) == (
-        "delete",
+        "missing",
         8,
         ["identity"],
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.sources.capture import CaptureReader, open_reader
-from sv_assets.sources.database import LegacyDatabase, describe, open_database
+from sv_assets.sources.database import LegacyDatabase, open_database
 from sv_assets.sources.records import Batch, Position, Record
+from sv_assets.sources.table import describe
 from sv_assets_tests.conftest import Catalogued
 
 

@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sv_assets.sources import capture
-from sv_assets.sources.capture import ModifiedAtReader
+from sv_assets.sources.capture import modified_at
 from sv_assets.sources.records import Window
 from sv_assets_tests.sources.shop import Shop
 
@@ -176,8 +175,9 @@ def test_rows_without_a_value_are_read_by_the_first_scan_and_counted(shop: Shop)
     assert keys_of(shop.read(source, position)[0]) == [2]
     database, reader = shop.open(source)
     with closing(database):
-        assert isinstance(reader, ModifiedAtReader)
-        assert reader.rows_without_value() == 2
+        findings = reader.findings()
+    assert findings.figures == {"rows_without_capture_value": 2}
+    assert findings.warnings == ["2 rows have no ModifiedAt: their changes are seen by full runs only."]
 
 
 def test_a_late_commit_within_the_lag_is_found_and_one_beyond_it_is_not(shop: Shop) -> None:
@@ -211,7 +211,7 @@ def test_what_is_written_in_the_hour_that_comes_twice_is_found(shop: Shop, monke
     """In London the clocks go from 02:00 back to 01:00 on 27 October 2024: rows written then lie below the bookmark."""
     items(shop, (1, "2024-10-27 01:58:00"))
     source = shop.declare(capture=MODIFIED_AT)
-    monkeypatch.setattr(capture, "_now", lambda: dt.datetime(2024, 10, 27, 1, 20, tzinfo=dt.timezone.utc))
+    monkeypatch.setattr(modified_at, "now", lambda: dt.datetime(2024, 10, 27, 1, 20, tzinfo=dt.timezone.utc))
     _, position = shop.read(source)
     shop.insert("Item", [(2, "2024-10-27 01:10:00")])
     assert keys_of(shop.read(source, position)[0]) == [2, 1]
@@ -246,7 +246,7 @@ def test_rowversions_compare_as_unsigned_numbers(shop: Shop) -> None:
     shop.table("Item", "Id INT NOT NULL PRIMARY KEY, RowVer ROWVERSION", [(1, low), (2, middle), (3, high)])
     source = shop.declare(capture=ROWVERSION, rest=["page_rows: 1"])
     records, position = shop.read(source)
-    assert position == {"rowversion": version(2**64 - 1)}
+    assert position["rowversion"] == version(2**64 - 1)
     records, _ = shop.read(source, {"rowversion": middle})
     assert keys_of(records) == [2, 3]
     assert [record.version for record in records] == [middle, high]
@@ -262,7 +262,7 @@ def test_a_rowversion_run_leaves_the_position_that_it_took_before_reading(shop: 
         shop.run("INSERT INTO Item VALUES (2, ?)", version(6))
         *_, last = batches
     assert keys_of(first.records) == [1]
-    assert last.position == {"rowversion": version(6)}
+    assert last.position["rowversion"] == version(6)
     assert keys_of(shop.read(source, last.position)[0]) == [2]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sv_assets.mongo import CODEC
-from sv_assets.sources.keys import document_id, freeze, key_text, thaw
+from sv_assets.sources.keys import compared, compared_id, document_id, freeze, key_text, thaw
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 TRICKY = st.sampled_from(
@@ -78,3 +78,41 @@ def test_a_raw_key_survives_the_bookmark(value: Any) -> None:
     assert isinstance(back, type(value))
     if isinstance(value, Decimal):
         assert str(back) == str(value)
+
+
+@given(TEXT, TEXT)
+def test_keys_that_differ_in_case_or_trailing_spaces_compare_as_equal(one: str, other: str) -> None:
+    assert compared(one + "  ", False) == compared(one, False)
+    assert compared(one + " ", True) == compared(one, True) == one.rstrip(" ")
+    if one.isascii():
+        assert compared(one.upper(), False) == compared(one.lower(), False)
+    if one != other and one.isascii() and other.isascii():
+        assert (compared(one, False) == compared(other, False)) == (
+            one.rstrip(" ").lower() == other.rstrip(" ").lower()
+        )
+
+
+@given(TEXT)
+def test_folding_never_changes_the_length(text: str) -> None:
+    assert len(compared(text, False)) == len(text.rstrip(" "))
+    assert compared(compared(text, False), False) == compared(text, False)
+
+
+def test_folding_is_one_letter_to_one_letter() -> None:
+    assert compared("ZOË Škoda ΣΑΣ", False) == "zoë škoda σασ"
+    assert compared("Straße", False) != compared("STRASSE", False), "ß is no ss"
+    assert compared("ISTANBUL İ", False) == "istanbul İ", "the capital dotted I has no single small letter"
+    assert compared(" a\t ", False) == " a\t", "only spaces, and only at the end"
+
+
+@given(st.lists(LANDED, min_size=1, max_size=3))
+def test_only_text_is_compared_otherwise(parts: list[Any]) -> None:
+    others = [part for part in parts if not isinstance(part, str)]
+    assert [compared(part, False) for part in others] == others
+    if others:
+        assert compared_id(others, [False] * len(others)) == document_id(others)
+
+
+def test_the_compared_key_of_several_parts_follows_the_collation_of_each() -> None:
+    assert compared_id(["GB ", "Ab ", Int64(1)], [False, True, False]) == '["gb","Ab",1]'
+    assert compared_id(["GB-7 "], [False]) == "gb-7"

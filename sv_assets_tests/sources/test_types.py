@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import struct
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from sv_assets.errors import DataError
 from sv_assets.mongo import CODEC
-from sv_assets.sources.types import Column, Inexact, converter, local_text
+from sv_assets.sources.types import Column, Marked, converter
 
 LONDON = ZoneInfo("Europe/London")
 UTC = dt.timezone.utc
@@ -38,6 +39,12 @@ def through_bson(value: Any) -> Any:
         ("DECIMAL(19,4)", Decimal("12.5"), Decimal128("12.5000")), ("DECIMAL(19,4)", 0.1, Decimal128("0.1000")),
         ("NUMERIC(5)", 7, Decimal128("7")), ("MONEY", "922337203685477.5807", Decimal128("922337203685477.5807")),
         ("SMALLMONEY", -214748.3648, Decimal128("-214748.3648")),
+        ("DECIMAL(38,0)", Decimal(10**34 - 1), Decimal128("9999999999999999999999999999999999")), ("DECIMAL(3,3)", Decimal("-0.001"), Decimal128("-0.001")),
+        ("NUMERIC", 0.99, Decimal128("0.99")), ("NUMERIC", 18, Decimal128("18")), ("NUMERIC(10,2)", 0.99, Decimal128("0.99")),
+        ("INTEGER", 2**40, Int64(2**40)), ("BOOLEAN", 1, True), ("DOUBLE", 1.5, 1.5), ("DOUBLE PRECISION", 2, 2.0),
+        ("BLOB", b"\0", b"\0"), ("STRING", "x", "x"), ("MEDIUMINT", 5, Int64(5)), ("TIMESTAMP", "2024-01-01 12:00:00", dt.datetime(2024, 1, 1, 12, tzinfo=UTC)),
+        ("DATETIME", "2009-01-01 00:00:00", dt.datetime(2009, 1, 1, tzinfo=UTC)), ("JSON", "{}", "{}"), ("VECTOR(2)", "[1,2]", "[1,2]"),
+        ("HIERARCHYID", "/1/2.5/", "/1/2.5/"), ("GEOGRAPHY", "SRID=4326;POINT (1 2)", "SRID=4326;POINT (1 2)"),
         ("FLOAT", 0.1, 0.1), ("REAL", 3, 3.0), ("FLOAT(53)", -0.0, -0.0),
         ("DATE", "2024-02-29", dt.datetime(2024, 2, 29, tzinfo=UTC)),
         ("DATE", dt.date(1900, 1, 1), dt.datetime(1900, 1, 1, tzinfo=UTC)),
@@ -69,6 +76,11 @@ def test_a_value_lands_as_the_table_says(declaration: str, value: Any, landed: A
         ("DATE", "2023-02-29"), ("DATE", "2024-01-01 00:00:01"), ("DATE", "01/02/2024"), ("DATE", dt.datetime(2024, 1, 1)),
         ("DATETIME2", "2024-02-30 00:00:00"), ("DATETIME2", "2024-01-01 25:00:00"), ("DATETIME2", "yesterday"),
         ("DATETIME2", 20240101), ("DATETIME2", "0000-01-01"), ("DATETIME2", "2024-01-01 00:00:00.12345678"),
+        ("DATETIME2", "2024-01-01 24:00:00.000"), ("DATETIME2", "2024-01-01 10:00:00.123+1"), ("DATETIME2", "2024-W01-1 10:00:00.000"),
+        ("DATETIME2", "2024-01-01 10:00:00.123 +01:00"), ("DATETIMEOFFSET", "2024-01-01 10:00:00.123"),
+        ("DATETIMEOFFSET", "2024-01-01 10:00:00 +14:01"), ("DATETIMEOFFSET", "0001-01-01 00:00:00 +00:01"),
+        ("DATETIMEOFFSET", "9999-12-31 23:59:59 -00:01"), ("DECIMAL(5,2)", "1_0.00"), ("DECIMAL(5,2)", " 1.00"), ("NUMERIC", "one"),
+        ("NUMERIC", float("nan")), ("FLOAT", 2**53 + 1), ("REAL", float("nan")),
         ("TIME", "24:00:00"), ("TIME", "10:00:00+01:00"), ("TIME", "10:00:00.12345678"), ("TIME", 10),
         ("NVARCHAR(5)", b"bytes"), ("NVARCHAR(5)", 5), ("VARBINARY(5)", "text"),
         ("UNIQUEIDENTIFIER", "not-one"), ("UNIQUEIDENTIFIER", 5), ("SQL_VARIANT", dt.date(2024, 1, 1)),
@@ -89,13 +101,13 @@ def test_a_decimal_of_up_to_38_digits_keeps_them_all(case: tuple[int, int, int])
     value = Decimal(f"{digits}E-{scale}")
     for given_as in (value, str(value)):
         landed = convert(f"DECIMAL({precision},{scale})", given_as)
-        if isinstance(landed, Inexact):
+        if isinstance(landed, Marked):
             assert len(str(abs(digits))) > 34
-            assert landed.value is None
-            assert Decimal(landed.text) == value
+            assert landed == Marked(exact := f"{value:f}", exact)
+            assert Decimal(through_bson(landed.value)) == value
         else:
-            assert through_bson(landed).to_decimal() == value
-            assert len(str(abs(digits))) <= 34 or digits == 0
+            assert through_bson(landed) == Decimal128(value), "to the bit: the same digits and the same scale"
+            assert len(str(abs(digits))) <= 34
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
@@ -135,37 +147,36 @@ def test_a_float_lands_to_the_bit_or_is_refused(value: float) -> None:
             convert("FLOAT", value)
 
 
-@given(st.datetimes(dt.datetime(1000, 1, 1), dt.datetime(9999, 12, 30)), st.integers(0, 9))
-def test_a_datetime2_lands_to_the_millisecond_and_its_exact_text_beside_it(moment: dt.datetime, last: int) -> None:
-    text = f"{moment.isoformat(' ', 'microseconds')}{last}"
-    landed = convert("DATETIME2(7)", text)
-    exact = landed.text if isinstance(landed, Inexact) else local_text(text)
-    value = through_bson(landed.value if isinstance(landed, Inexact) else landed)
-    assert exact == text == local_text(text)
-    expected = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=LONDON).astimezone(UTC)
-    assert value == expected
-    if not isinstance(landed, Inexact):
-        assert value.astimezone(LONDON).replace(tzinfo=None) == moment, "what is not exact in UTC has its text"
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_real_keeps_the_value_of_its_32_bits(value: float) -> None:
+    landed = through_bson(convert("REAL", value))
+    assert struct.pack("d", landed) == struct.pack("d", value)
+    assert struct.unpack("f", struct.pack("f", landed))[0] == landed
 
 
-@given(
-    st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2099, 12, 31)),
-    st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2099, 12, 31)),
-)
-def test_local_text_sorts_as_the_moments_do(one: dt.datetime, other: dt.datetime) -> None:
-    assert (local_text(one) < local_text(other)) == (one < other)
-    assert local_text(one) == local_text(one.isoformat(" "))
+@given(st.booleans())
+def test_a_bit_lands_as_bool(value: bool) -> None:
+    for given_as in (value, int(value)):
+        assert through_bson(convert("BIT", given_as)) is value
 
 
-def test_the_hour_that_the_clocks_skip_keeps_its_own_text() -> None:
-    skipped, real = convert("DATETIME", "2024-03-31 01:30:00"), convert("DATETIME", "2024-03-31 02:30:00")
-    assert isinstance(skipped, Inexact)
-    assert skipped.text == "2024-03-31 01:30:00.0000000"
-    assert skipped.value == real, "both are 01:30 UTC, so the text is what tells them apart"
+@given(st.integers(-(10**9), 10**9), st.integers(0, 4))
+def test_a_number_of_a_sqlite_file_is_the_decimal_that_it_shows(digits: int, scale: int) -> None:
+    exact = Decimal(digits).scaleb(-scale)
+    for given_as in (float(exact), *([int(exact)] if exact == int(exact) else [])):
+        assert through_bson(convert("DECIMAL(19,4)", given_as)).to_decimal() == exact
+        assert through_bson(convert("NUMERIC", given_as)).to_decimal() == exact
 
 
-def test_the_hour_that_comes_twice_is_read_as_its_first_time() -> None:
-    assert convert("DATETIME", "2024-10-27 01:30:00") == dt.datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
+@given(st.floats(-1e20, 1e20))
+def test_a_float_in_a_decimal_column_is_exact_or_refused(value: float) -> None:
+    try:
+        landed = convert("DECIMAL(19,4)", value)
+    except DataError:
+        assert Decimal(repr(value)) != round(Decimal(repr(value)), 4)
+        return
+    number = Decimal(landed.value) if isinstance(landed, Marked) else landed.to_decimal()
+    assert number == Decimal(repr(value))
 
 
 @given(st.uuids(), st.booleans())
@@ -188,8 +199,44 @@ def test_binary_is_left_as_it_is(value: bytes) -> None:
 @pytest.mark.parametrize(
     ("declaration", "expected"),
     [("DECIMAL(19,4)", ("decimal", 19, 4)), ("NVARCHAR(MAX)", ("nvarchar", None, None)), ("int", ("int", None, None)),
-     (" datetime2 ( 7 )", ("datetime2", 7, None)), ("", ("sql_variant", None, None)), ("!?", ("sql_variant", None, None))],
+     (" datetime2 ( 7 )", ("datetime2", 7, None)), ("", ("sql_variant", None, None)), ("!?", ("sql_variant", None, None)),
+     ("DOUBLE  PRECISION", ("double precision", None, None)), ("NATIVE CHARACTER(70)", ("native character", 70, None))],
 )  # fmt: skip
 def test_a_declaration_is_read(declaration: str, expected: tuple[Any, ...]) -> None:
     column = Column.declared("c", declaration)
     assert (column.type_name, column.precision, column.scale) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "declaration", "is_large"),
+    [
+        (Column("c", "decimal", 19, 4), "decimal(19,4)", False), (Column("c", "numeric", 18, 0), "numeric(18,0)", False),
+        (Column("c", "nvarchar", -1), "nvarchar(max)", True), (Column("c", "varchar"), "varchar(max)", True),
+        (Column("c", "nvarchar", 20), "nvarchar(20)", False), (Column("c", "char", 4), "char(4)", False), (Column("c", "char"), "char", False),
+        (Column("c", "varbinary", -1), "varbinary(max)", True), (Column("c", "binary", 8), "binary(8)", False),
+        (Column("c", "datetime2", 3), "datetime2(3)", False), (Column("c", "time"), "time(7)", False), (Column("c", "datetimeoffset", 0), "datetimeoffset(0)", False),
+        (Column("c", "datetime", 3), "datetime", False), (Column("c", "int", 10, 0), "int", False), (Column("c", "float", 53), "float", False),
+        (Column("c", "money", 19, 4), "money", False), (Column("c", "text", 2147483647), "text", True), (Column("c", "image", 2147483647), "image", True),
+        (Column("c", "xml", -1), "xml", True), (Column("c", "geography", -1), "geography", True), (Column("c", "json", -1), "json", True),
+        (Column("c", "hierarchyid", 892), "hierarchyid", False), (Column("c", "sql_variant", 0), "sql_variant", False),
+        (Column("c", "blob"), "blob", True), (Column("c", "Point"), "Point", True), (Column("c", "vector", 3), "vector(3)", False),
+    ],
+)  # fmt: skip
+def test_a_column_says_its_type_as_t_sql_does_and_whether_it_may_be_large(
+    column: Column, declaration: str, is_large: bool
+) -> None:
+    assert column.declaration == declaration
+    assert column.is_large is is_large
+
+
+def test_case_counts_where_the_collation_says_so() -> None:
+    sensitive = [
+        "Latin1_General_CS_AS",
+        "Latin1_General_BIN",
+        "Latin1_General_100_BIN2_UTF8",
+        "SQL_Latin1_General_CP1_CS_AS",
+    ]
+    for collation in sensitive:
+        assert Column("c", "varchar", 9, collation=collation).is_case_sensitive
+    for unfolded in (None, "Latin1_General_CI_AS", "SQL_Latin1_General_CP1_CI_AS", "bbf_unicode_cp1_ci_as"):
+        assert not Column("c", "varchar", 9, collation=unfolded).is_case_sensitive

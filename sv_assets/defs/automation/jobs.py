@@ -3,7 +3,8 @@
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
-from sv_assets.components.landing_assets import landing_key
+from sv_assets.components.landing_assets import landing_key, reconciliation_key
+from sv_assets.landing.reconcile import needs_reconciliation
 
 STATIONS = (
     "identity__party_records",
@@ -12,6 +13,14 @@ STATIONS = (
 EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.groups(
     *{f"legacy_{s.system}" for s in load_catalogue().sources}
 )
+
+
+def _reconciliations(config: dict[str, bool]) -> dict[str, object]:
+    return {
+        reconciliation_key(s).to_python_identifier(): {"config": config}
+        for s in load_catalogue().sources
+        if needs_reconciliation(s)
+    }
 
 
 def _tables(config: dict[str, bool]) -> dict[str, object]:
@@ -23,7 +32,11 @@ def _tables(config: dict[str, bool]) -> dict[str, object]:
 RUN_CONFIG = {
     "incremental_now": {"ops": _tables({"from_bookmark": True})},
     "full_rebuild": {
-        "ops": {**_tables({"full": True}), **{name: {"config": {"full": True}} for name in STATIONS}},
+        "ops": {
+            **_tables({"full": True}),
+            **_reconciliations({"compare_all": True}),
+            **{name: {"config": {"full": True}} for name in STATIONS},
+        },
     },
 }
 """By job. A job with a partitioned asset in it uses its own config for partitions alone, so whoever starts one of these

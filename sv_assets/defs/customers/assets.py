@@ -3,7 +3,7 @@
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
-from sv_assets.components.landing_assets import landing_key
+from sv_assets.components.landing_assets import landed_keys
 from sv_assets.components.station import RETRIES, StationConfig, run_station
 from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
@@ -20,7 +20,7 @@ _COMMON = {
 
 
 def _fact_asset(station: FactStation, description: str) -> dg.AssetsDefinition:
-    landed = {landing_key(source) for feed in station.feeds for source in load_catalogue().feeding(feed)}
+    landed = {k for feed in station.feeds for s in load_catalogue().feeding(feed) for k in landed_keys(s)}
 
     @dg.asset(
         key=["single_view", station.name],

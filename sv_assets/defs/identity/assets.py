@@ -3,7 +3,7 @@
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
-from sv_assets.components.landing_assets import landing_key
+from sv_assets.components.landing_assets import landed_keys
 from sv_assets.components.station import RETRIES, StationConfig, run_station
 from sv_assets.identity.clusters import refresh_clusters
 from sv_assets.identity.match import refresh_links
@@ -16,12 +16,14 @@ _COMMON = {
     "kinds": {"python", "mongodb"},
     "retry_policy": RETRIES,
 }
-_PEOPLE = [landing_key(source) for feed in ("party", "address") for source in load_catalogue().feeding(feed)]
+_PEOPLE = {
+    key for feed in ("party", "address") for source in load_catalogue().feeding(feed) for key in landed_keys(source)
+}
 
 
 @dg.asset(
     key=["identity", "party_records"],
-    deps=sorted(set(_PEOPLE)),
+    deps=sorted(_PEOPLE),
     description="One record for each source row that describes a person, its contact data normalised for comparison.",
     **_COMMON,
 )

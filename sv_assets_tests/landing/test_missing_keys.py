@@ -10,8 +10,8 @@ from bson import Decimal128, Int64
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sv_assets.landing import reconcile
-from sv_assets.landing.reconcile import MissingKeys
+from sv_assets.landing import missing_keys
+from sv_assets.landing.missing_keys import MissingKeys
 
 KEYS = st.one_of(
     st.integers(-5, 5).map(Int64),
@@ -28,7 +28,7 @@ KEYS = st.one_of(
 def test_missing_keys_are_those_of_landing_that_the_source_has_no_more(
     landed: list[Any], source: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "KEYS_A_FILE", 3)
+    monkeypatch.setattr(missing_keys, "KEYS_A_FILE", 3)
     with MissingKeys(landed, source, len(landed)) as missing:
         found = [repr(key) for key in missing]
         again = [repr(key) for key in missing]

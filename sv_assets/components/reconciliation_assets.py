@@ -1,0 +1,99 @@
+"""The asset that finds the deleted rows of a table whose capture mode cannot see them."""
+
+from typing import Any
+
+import dagster as dg
+
+from sv_assets.catalogue.source import Source
+from sv_assets.components.landing_assets import landing_key, reconciliation_key
+from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
+from sv_assets.landing.reconcile import Reconciliation, reconcile_table
+from sv_assets.resources import MongoResource
+
+DELETES_CHECK = "deletes_believed"
+
+
+class ReconciliationConfig(dg.Config):
+    """How deleted rows are looked for.
+
+    `compare_all`: compare all keys, even where no more rows have landed than the source has. `allow_deletes`: believe
+    the source although more rows are gone than the table's `max_delete_share`.
+    """
+
+    compare_all: bool = False
+    allow_deletes: bool = False
+
+
+def reconciliation_asset(source: Source) -> dg.AssetsDefinition:
+    """Compares the keys of a table with what has landed of it, after each landing."""
+    key = reconciliation_key(source)
+
+    @dg.asset(
+        key=key,
+        deps=[landing_key(source)],
+        description=f"Tombstones for the rows of {source.name} that have landed and are no longer in {source.system}.",
+        group_name=f"landing_{source.system}",
+        owners=source.declared_in.owners,
+        pool=f"legacy_{source.system}",
+        kinds={"sqlserver", "mongodb"},
+        retry_policy=RETRIES,
+        metadata={"dagster/table_name": f"landing.{source.key}", "max_delete_share": source.table.max_delete_share},
+        check_specs=[
+            dg.AssetCheckSpec(
+                DELETES_CHECK,
+                asset=key,
+                description=f"No more than {source.table.max_delete_share:.0%} of the landed rows are gone at once.",
+            )
+        ],
+    )
+    def reconciliation(
+        context: dg.AssetExecutionContext, config: ReconciliationConfig, mongo: MongoResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with explained_failures(), mongo.store() as store:
+            found = reconcile_table(
+                store,
+                source,
+                context.run.run_id,
+                compare_all=config.compare_all,
+                allow_deletes=config.allow_deletes,
+            )
+        return dg.MaterializeResult(metadata=_metadata(found), check_results=[_check(source, found)])
+
+    return reconciliation
+
+
+def _metadata(found: Reconciliation) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "dagster/row_count": found.landed - found.deleted,
+        "rows_in_source": found.in_source,
+        "rows_landed": found.landed,
+        "keys_compared": found.compared,
+        "gone": found.gone,
+        "deleted": found.deleted,
+        "deletes_refused": found.refused,
+        WRITTEN: found.deleted,
+        "seconds": round(found.seconds, 3),
+    }
+    return metadata | ({"stopped": found.skipped} if found.skipped else {})
+
+
+def _check(source: Source, found: Reconciliation) -> dg.AssetCheckResult:
+    if found.refused:
+        sentence = (
+            f"{found.refused:,} of {found.landed:,} landed rows are gone from the source, more than "
+            f"{source.table.max_delete_share:.0%}: none was deleted. If it is true, run this asset with `allow_deletes: true`."
+        )
+    elif found.compared:
+        sentence = f"{found.gone:,} of {found.landed:,} landed rows are gone from the source and were deleted."
+    else:
+        sentence = found.skipped or (
+            f"No key was compared: {found.landed:,} rows have landed and the source has {found.in_source:,}."
+        )
+    return dg.AssetCheckResult(
+        check_name=DELETES_CHECK,
+        asset_key=reconciliation_key(source),
+        passed=not found.refused,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=sentence,
+        metadata={"gone": found.gone, "deleted": found.deleted, "refused": found.refused},
+    )

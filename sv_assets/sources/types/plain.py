@@ -1,0 +1,167 @@
+"""Converters for values without a time: numbers, text, binary and identifiers.
+
+Each raises DataError (never naming the value) for what its type does not allow. pyodbc hands over Python's own types;
+SQLite hands over text and numbers under a declared type.
+"""
+
+import math
+import re
+import uuid
+from collections.abc import Callable
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+from bson import Decimal128, Int64
+
+from sv_assets.errors import DataError
+
+Converter = Callable[[Any], Any]
+
+_DIGITS = 34
+"""How many digits a Decimal128 holds (IEEE 754-2008 decimal128)."""
+_EXPONENT_BIAS, _EXPONENT_SHIFT, _NEGATIVE, _LOW = 6176, 49, 1 << 63, (1 << 64) - 1
+_EXACT = Context(prec=80)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_FLOAT_DIGITS = 15
+"""Decimals of so many digits survive a double: each is told from its neighbours."""
+
+
+class Marked(NamedTuple):
+    """What a converter returns where the BSON value alone is not all: the value, and what stands under `_sv` beside it.
+
+    A named tuple, because it is made for every datetime2 with microseconds: three times as fast as a frozen dataclass.
+    """
+
+    value: Any
+    exact: str | None = None
+    """The exact text, where the value has lost digits or is a string in place of a number."""
+    offset_minutes: int | None = None
+    base_type: str | None = None
+
+
+def bit(value: Any) -> bool:
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    raise DataError("is not a bit (0 or 1)")
+
+
+def integer(low: int, high: int) -> Converter:
+    """Whole numbers from `low` to `high`."""
+
+    def convert(value: Any) -> Int64:
+        if isinstance(value, int) and low <= value <= high:
+            return Int64(value)
+        raise DataError(f"is not a whole number from {low} to {high}")
+
+    return convert
+
+
+def decimal(scale: int) -> Converter:
+    """Decimals with `scale` digits after the point. Floats come from SQLite alone; what would be rounded is refused.
+
+    The Decimal128 is put together from its two halves (its binary integer form): eight times as fast as from a Decimal.
+    """
+    high = (_EXPONENT_BIAS - scale) << _EXPONENT_SHIFT
+    point, one, limit = -scale - 1, 10**scale, 10**_DIGITS
+
+    def convert(value: Any) -> Any:
+        kind = type(value)
+        if kind is Decimal:
+            text = str(value)
+        elif kind is float:
+            text = f"{value:.{scale}f}"
+            if len(text) > _FLOAT_DIGITS or float(text) != value:
+                text = ""
+        else:
+            text = ""
+        try:
+            if scale == 0:
+                unscaled = int(text)
+            elif text[point : point + 1] == ".":
+                unscaled = int(text[:point] + text[-scale:])
+            else:
+                raise ValueError
+        except ValueError:
+            unscaled = value * one if kind is int else int(_quantized(value, scale).scaleb(scale, _EXACT))
+        if -limit < unscaled < limit:
+            if unscaled >= 0:
+                return Decimal128((high | (unscaled >> 64), unscaled & _LOW))  # type: ignore[arg-type]
+            return Decimal128((_NEGATIVE | high | (-unscaled >> 64), -unscaled & _LOW))  # type: ignore[arg-type]
+        exact = format(Decimal(unscaled).scaleb(-scale, _EXACT), "f")
+        return Marked(exact, exact)
+
+    return convert
+
+
+def any_decimal(value: Any) -> Any:
+    """A decimal of a column without a declared scale (SQLite's `NUMERIC`): with the digits that it has."""
+    number = _number(value)
+    if len(number.as_tuple().digits) > _DIGITS:
+        return Marked(format(number, "f"), format(number, "f"))
+    try:
+        return Decimal128(number)
+    except ArithmeticError:
+        raise DataError("is a decimal number out of Decimal128's range") from None
+
+
+def floating(value: Any) -> float:
+    """NaN and Infinity are refused: SQL Server has neither, and they compare with nothing."""
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+    elif isinstance(value, int) and abs(value) <= 2**1000 and float(value) == value:
+        return float(value)
+    raise DataError("is not a finite number")
+
+
+def identifier(value: Any) -> uuid.UUID:
+    try:
+        return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+    except (AttributeError, TypeError, ValueError):
+        raise DataError("is not a uniqueidentifier") from None
+
+
+def binary(value: Any) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise DataError("is not binary")
+
+
+def text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise DataError("is not text")
+
+
+def as_it_is(value: Any) -> Any:
+    """For types that SQLite alone has: text, whole numbers, doubles and binary, each as what it is."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, bytes)):
+        raise DataError(f"has a type that has no rule yet ({type(value).__name__})")
+    if isinstance(value, int):
+        return integer(-(2**63), 2**63 - 1)(value)
+    return floating(value) if isinstance(value, float) else value
+
+
+def _number(value: Any) -> Decimal:
+    if isinstance(value, float):
+        value = repr(value)
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise DataError("is not a decimal number")
+    try:
+        number = Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        raise DataError("is not a decimal number") from None
+    if not number.is_finite():
+        raise DataError("is not a decimal number")
+    return number
+
+
+def _quantized(value: Any, scale: int) -> Decimal:
+    number = _number(value)
+    try:
+        exact = number.quantize(Decimal(1).scaleb(-scale), context=_EXACT)
+    except InvalidOperation:
+        exact = None
+    if exact is None or exact != number:
+        raise DataError(f"is not a decimal number with {scale} digits after the point")
+    return exact
