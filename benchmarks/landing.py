@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
-from sv_assets.landing.documents import Origin, insert, landing_document, landing_indexes, upsert
+from sv_assets.landing.documents import Origin, first_pending, landing_document, landing_indexes
 from sv_assets.landing.land import land_table
+from sv_assets.landing.statements import insert, upsert
 from sv_assets.local import start_mongo
 from sv_assets.mongo import Store, ensure_indexes, in_batches, store_from_environment
 from sv_assets.sources.capture import open_reader
@@ -155,9 +156,9 @@ def _send(store: Store, catalogue: Catalogue, source: Source, half: int, rows: i
     sent = 0
     for batch in _batches(source, half, rows):
         origin = Origin(source, "bench", batch.extracted_at)
-        documents = [landing_document(origin, record) for record in batch.records]
+        documents = [landing_document(origin, record, first_pending(source, record)) for record in batch.records]
         for some in in_batches(documents):
-            operations = [insert(source, d) if mode == "initial" else upsert(d) for d in some]
+            operations = [insert(d) if mode == "initial" else upsert(d) for d in some]
             started = time.perf_counter()
             collection.bulk_write(operations, ordered=False)
             seconds += time.perf_counter() - started

@@ -16,7 +16,8 @@ from sv_assets.customers.orders import ORDERS
 from sv_assets.identity.clusters import refresh_clusters
 from sv_assets.identity.match import refresh_links
 from sv_assets.identity.party import StationReport, refresh_party_records
-from sv_assets.landing.documents import Origin, tombstone
+from sv_assets.landing.documents import Origin
+from sv_assets.landing.statements import tombstone
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Document, Store, bulk_write
 from sv_assets.settings import PROJECT_ROOT

@@ -17,8 +17,9 @@ from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
-from sv_assets.landing.documents import Origin, tombstone
+from sv_assets.landing.documents import Origin
 from sv_assets.landing.quarantine import Quarantine
+from sv_assets.landing.statements import tombstone
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.local import RunningServer, pairwise_quality, read_truth, seed, tick
 from sv_assets.local.generator.legacy_schema import TABLES

@@ -2,27 +2,33 @@
 
 import datetime as dt
 import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import bson
+from bson import CodecOptions
 from bson.errors import InvalidDocument
-from pymongo import IndexModel, InsertOne, UpdateOne
+from bson.raw_bson import RawBSONDocument
+from pymongo import IndexModel
 
 from sv_assets.catalogue.entry import Const, FieldSpec
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import STATION_OF_FEED, Source
 from sv_assets.errors import DataError
-from sv_assets.mongo import CODEC, Document, content_hash
+from sv_assets.mongo import CODEC, Document
 from sv_assets.sources.messages import path_parts
 from sv_assets.sources.records import Record, Version
 from sv_assets.worklist import PENDING_INDEX
 
-MISSING = "missing"
-"""The `_sv.op` of a tombstone for a row that was looked for; that of one whose deletion was told is `delete`."""
+UPSERT, DELETE, MISSING = "upsert", "delete", "missing"
+"""What `_sv.op` says: a row; the tombstone of one whose deletion was told; that of one that was looked for in vain."""
 MAX_BYTES = 15 * 1024 * 1024
 """MongoDB takes documents up to 16 MiB; the rest is for bookkeeping."""
+_LENGTH = struct.Struct("<i").pack
+_RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,37 @@ class Origin:
     source: Source
     run_id: str
     extracted_at: dt.datetime
+
+    @cached_property
+    def extracted_at_ms(self) -> dt.datetime:
+        """BSON keeps milliseconds: cut here, so that what is compared is what is stored."""
+        return self.extracted_at.replace(microsecond=self.extracted_at.microsecond // 1000 * 1000)
+
+    def bookkeeping(self, operation: str, stations: Sequence[str]) -> Document:
+        """What `_sv` says of all documents of a batch. `pending` names the stations that have not worked a document off
+        yet; they take themselves off."""
+        pending = {"pending": list(stations)} if stations else {}
+        return {
+            "system": self.source.system,
+            "table": self.source.name,
+            "op": operation,
+            "extracted_at": self.extracted_at_ms,
+            "run_id": self.run_id,
+            "deleted": operation != UPSERT,
+            **pending,
+        }
+
+    @cached_property
+    def _encoded(self) -> dict[tuple[str, ...], bytes]:
+        return {}
+
+    def encoded(self, stations: tuple[str, ...]) -> bytes:
+        """The elements of `bookkeeping` for rows, encoded once."""
+        found = self._encoded.get(stations)
+        if found is None:
+            found = bson.encode(self.bookkeeping(UPSERT, stations), codec_options=CODEC)[4:-1]
+            self._encoded[stations] = found
+        return found
 
 
 def field_path(source: Source, path: str) -> str:
@@ -51,76 +88,62 @@ def field_value(source: Source, document: Document, spec: FieldSpec | None) -> A
     return None if value == "" else value
 
 
-def landing_document(origin: Origin, record: Record) -> Document:
-    """The document of a record. Raises DataError for what BSON cannot take."""
+@dataclass(slots=True)
+class LandingDocument:
+    """A document ready to be sent: encoded once, with what its guards compare beside it.
+
+    Not frozen, because one is made for every row, and that costs a microsecond.
+    """
+
+    key: Any
+    version: Version
+    hash: str
+    extracted_at: dt.datetime
+    raw: RawBSONDocument
+
+
+def landing_document(origin: Origin, record: Record, pending: Sequence[str] | None = None) -> LandingDocument:
+    """The document of a record; `pending` are the stations that must work it off, by default all that the source feeds.
+
+    Its hash covers the fields and what marks them, not the bookkeeping. Raises DataError for what BSON cannot take.
+    """
     try:
-        encoded = bson.encode({**record.fields, **({"_sv": record.marks} if record.marks else {})}, codec_options=CODEC)
+        fields = bson.encode(record.fields, codec_options=CODEC)
+        content = (
+            fields if not record.marks else bson.encode({**record.fields, "_sv": record.marks}, codec_options=CODEC)
+        )
     except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError, ValueError) as error:
         raise DataError(f"cannot be stored in MongoDB ({type(error).__name__})") from None
-    if len(encoded) > MAX_BYTES:
+    if len(content) > MAX_BYTES:
         raise DataError("is larger than MongoDB's 16 MiB")
-    bookkeeping = _bookkeeping(origin, record.version, "upsert", hashlib.blake2b(encoded, digest_size=16).hexdigest())
+    content_hash = hashlib.blake2b(content, digest_size=16).hexdigest()
+    stations = tuple(origin.source.stations if pending is None else pending)
+    own: Document = {"version": record.version, "hash": content_hash}
     if record.marks:
-        bookkeeping.update(record.marks)
+        own.update(record.marks)
     if record.compared_key is not None:
-        bookkeeping["key"] = record.compared_key
-    return {"_id": record.key, **record.fields, "_sv": bookkeeping}
+        own["key"] = record.compared_key
+    first = bson.encode({"_id": record.key}, codec_options=CODEC)
+    # A BSON document is its length, its elements and a null byte: what is encoded already is put together.
+    bookkeeping = origin.encoded(stations) + bson.encode(own, codec_options=CODEC)[4:]
+    elements = first[4:-1] + fields[4:-1] + b"\x03_sv\0" + _LENGTH(len(bookkeeping) + 4) + bookkeeping + b"\0"
+    raw = RawBSONDocument(_LENGTH(len(elements) + 4) + elements, _RAW)
+    return LandingDocument(record.key, record.version, content_hash, origin.extracted_at_ms, raw)
 
 
-def upsert(document: Document) -> UpdateOne:
-    """Newest wins: replaces what is there if this version is newer, or as new, later read, and different."""
-    return UpdateOne(
-        {"_id": document["_id"]},
-        [{"$replaceWith": {"$cond": [_is_newer(document["_sv"]), {"$literal": document}, "$$ROOT"]}}],
-        upsert=True,
-    )
-
-
-def insert(source: Source, document: Document) -> InsertOne[Document]:
-    """For an empty collection, where there is nothing to be newer than, and no party record of a row that has none."""
+def first_pending(source: Source, record: Record) -> Sequence[str]:
+    """The stations for a row that is the first of its key: there is no party record to take back of one that has none."""
     feed = source.entry.feeds.party
-    if (
-        feed
-        and feed.when_empty
-        and field_value(source, document, feed.when_empty) is not None
-        and not source.feeds_into("address")
-    ):
-        pending = [station for station in document["_sv"].get("pending", []) if station != STATION_OF_FEED["party"]]
-        document = {**document, "_sv": {**document["_sv"], "pending": pending}}
-        if not pending:
-            del document["_sv"]["pending"]
-    return InsertOne(document)
+    if feed is None or feed.when_empty is None or source.feeds_into("address"):
+        return source.stations
+    if field_value(source, record.fields, feed.when_empty) is None:
+        return source.stations
+    return [station for station in source.stations if station != STATION_OF_FEED["party"]]
 
 
-def tombstone(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
-    """Marks a row as deleted that was looked for, and missing, after `origin.extracted_at`: unless it was read since.
-
-    Its last fields stay beside the mark, so that later stations find what it was part of. The mark carries the higher
-    one of `version` and its own, which may lie ahead (a row dated tomorrow, a rowversion of a transaction still open).
-    """
-    # The hash is the document's own, because work lists are cleared by it: two tombstones of one run must differ.
-    bookkeeping = _bookkeeping(origin, version, MISSING, content_hash({"_id": identifier, "version": version}))
-    stays = {"$or": ["$_sv.deleted", {"$gt": ["$_sv.extracted_at", bookkeeping["extracted_at"]]}]}
-    higher = {"version": {"$max": ["$_sv.version", {"$literal": version}]}}
-    marked = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": [{"$literal": bookkeeping}, higher]}}]}
-    # Also where the row has not landed: then the mark waits for it, so that a batch that comes late does not bring it back.
-    return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [stays, "$$ROOT", marked]}}], upsert=True)
-
-
-def deletion(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
-    """Marks a row as deleted at `version`, as its source's log of changes says: unless what is there is newer."""
-    bookkeeping = _bookkeeping(origin, version, "delete", content_hash({"_id": identifier, "version": version}))
-    newer = {"$lt": [{"$ifNull": ["$_sv.version", None]}, {"$literal": version}]}
-    kept = {"$mergeObjects": ["$$ROOT", {"_id": {"$literal": identifier}, "_sv": {"$literal": bookkeeping}}]}
-    return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [newer, kept, "$$ROOT"]}}], upsert=True)
-
-
-def touch(document: Document) -> UpdateOne:
-    """Raises the version of a row whose newest change left it as it was, so that no change before that comes back."""
-    version = {"$literal": document["_sv"]["version"]}
-    same = {"$eq": ["$_sv.hash", document["_sv"]["hash"]]}
-    higher = {"$cond": [same, {"$max": ["$_sv.version", version]}, "$_sv.version"]}
-    return UpdateOne({"_id": document["_id"]}, [{"$set": {"_sv.version": higher}}])
+def tombstone_bookkeeping(origin: Origin, operation: str, version: Version, content_hash: str) -> Document:
+    """`_sv` of the tombstone of a row."""
+    return {**origin.bookkeeping(operation, origin.source.stations), "version": version, "hash": content_hash}
 
 
 def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:
@@ -136,35 +159,3 @@ def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:
     if feeds.order and any(reference.number for other in catalogue.sources for reference in other.order_references()):
         fields.add(field_path(source, feeds.order.number))
     return indexes + [IndexModel([(name, 1)]) for name in sorted(fields)]
-
-
-def _bookkeeping(origin: Origin, version: Version, operation: str, content_hash: str) -> Document:
-    """`_sv` of a document. `pending` names the stations that have not worked it off yet; they take themselves off."""
-    bookkeeping: Document = {
-        "system": origin.source.system,
-        "table": origin.source.name,
-        "version": version,
-        "op": operation,
-        # BSON keeps milliseconds: cut here, so that what is compared is what is stored.
-        "extracted_at": origin.extracted_at.replace(microsecond=origin.extracted_at.microsecond // 1000 * 1000),
-        "run_id": origin.run_id,
-        "hash": content_hash,
-        "deleted": operation in ("delete", MISSING),
-    }
-    if origin.source.stations:
-        bookkeeping["pending"] = origin.source.stations
-    return bookkeeping
-
-
-def _is_newer(new: Document) -> Document:
-    stored = {"$ifNull": ["$_sv.version", None]}
-    later_read_of_the_same_version: Sequence[Document] = [
-        {"$eq": [stored, {"$literal": new["version"]}]},
-        {"$lt": ["$_sv.extracted_at", new["extracted_at"]]},
-        {"$ne": ["$_sv.hash", new["hash"]]},
-    ]
-    # A row that is read after it was found to be missing is back, whatever version it brings.
-    missing = {"$eq": ["$_sv.op", MISSING]}
-    back = {"$and": [missing, {"$lt": ["$_sv.extracted_at", new["extracted_at"]]}]}
-    newer = {"$lt": [stored, {"$literal": new["version"]}]}
-    return {"$or": [newer, {"$and": later_read_of_the_same_version}, back]}

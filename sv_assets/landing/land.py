@@ -11,7 +11,7 @@ from sv_assets.catalogue.source import Source
 from sv_assets.landing.bookmarks import Bookmark, shown
 from sv_assets.landing.reconcile import compare
 from sv_assets.landing.skip import why_not_now
-from sv_assets.landing.writer import LandingWriter, Outcome
+from sv_assets.landing.writer import LandingWriter, Outcome, Prepared
 from sv_assets.mongo import Store, explained_mongo_errors
 from sv_assets.progress import Progress
 from sv_assets.sources.capture import CaptureReader, open_reader
@@ -78,13 +78,13 @@ def land_table(
             batches = _read(reader, None if full else position, window, report)
             progress = Progress(f"landing {source.key}", "rows")
 
-            def write(batch: Batch) -> None:
-                writer.write(batch, report.outcome)
-                if batch.position:
-                    bookmark.move(batch.position, run_id)
-                progress.advance(batch.read)
+            def send(prepared: Prepared) -> None:
+                writer.send(prepared, report.outcome)
+                if prepared.position:
+                    bookmark.move(prepared.position, run_id)
+                progress.advance(prepared.read)
 
-            write_behind(batches, write)
+            write_behind(map(writer.prepare, batches), send)
             report.scanned = reader.scanned
             if window is None and not report.stopped and _tells_deletes(source, reader):
                 found = compare(

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pymongo.collection import Collection
 
 from sv_assets.catalogue.source import Source
-from sv_assets.landing.documents import Origin, tombstone
+from sv_assets.landing.documents import Origin
 from sv_assets.landing.missing_keys import MissingKeys
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.landing.skip import why_not_now
+from sv_assets.landing.statements import tombstone
 from sv_assets.mongo import Document, Store, bulk_write, explained_mongo_errors, in_batches
 from sv_assets.sources.capture import CaptureReader, open_reader
 from sv_assets.sources.database import LegacyDatabase, open_database

@@ -1,20 +1,22 @@
 """Batches of records become landing documents: guarded, counted, and free of needless writes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import DataError
-from sv_assets.landing.documents import Origin, deletion, insert, landing_document, landing_indexes, touch, upsert
+from sv_assets.landing.documents import LandingDocument, Origin, first_pending, landing_document, landing_indexes
 from sv_assets.landing.quarantine import Quarantine
+from sv_assets.landing.statements import deletion, insert, upsert
 from sv_assets.mongo import DUPLICATE_KEY, Document, Store, bulk_write, ensure_indexes, in_batches
-from sv_assets.sources.records import Batch, Deletion, Record, Rejected, Version
+from sv_assets.sources.records import Batch, Deletion, Position, Record, Rejected, Version
 
 _STATE = {"_sv.version": 1, "_sv.hash": 1, "_sv.deleted": 1}
+_FEW = 0.2
+"""Below this share of unchanged rows in a batch, it is cheaper to send the next one than to ask first what is there."""
 
 
 @dataclass
@@ -36,6 +38,20 @@ class Outcome:
         return self.inserted + self.updated + self.deleted
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A batch made ready to be sent: what takes time to make, and needs nothing of the server."""
+
+    position: Position
+    read: int
+    origin: Origin
+    from_log: bool
+    documents: dict[object, LandingDocument]
+    records: dict[object, Record]
+    deletions: list[Deletion]
+    rejected: list[Rejected]
+
+
 class LandingWriter:
     """Writes the records of one source to its landing collection."""
 
@@ -45,33 +61,46 @@ class LandingWriter:
         self.collection = store.landing[source.key]
         self.quarantine = Quarantine(store, source.key)
         ensure_indexes(self.collection, landing_indexes(catalogue, source))
-        self._was_empty = self.collection.estimated_document_count() == 0
+        self._is_first_load = not source.is_queue and self.collection.estimated_document_count() == 0
+        self._ask_first = True
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """The documents of a batch, the newest of each key; those that BSON cannot take are rejected."""
+        origin = Origin(self._source, self.run_id, batch.extracted_at)
+        records = newest_per_key(batch.records)
+        rejected = list(batch.rejected)
+        documents: dict[object, LandingDocument] = {}
+        for key, record in records.items():
+            try:
+                pending = first_pending(self._source, record) if self._is_first_load else None
+                documents[key] = landing_document(origin, record, pending)
+            except DataError as reason:
+                raw = {name: repr(value) for name, value in record.fields.items()}
+                rejected.append(Rejected(record.key_text, f"the row {reason}", raw))
+        return Prepared(
+            batch.position, batch.read, origin, batch.from_log, documents, records, batch.deletions, rejected
+        )
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
         """Land the batch, and add to `outcome`. All of it is acknowledged by a majority when this returns."""
-        origin = Origin(self._source, self.run_id, batch.extracted_at)
-        documents: dict[object, Document] = {}
-        records, incomparable = self._comparable(batch.records)
-        rejected = [*batch.rejected, *(_incomparable(record) for record in incomparable)]
-        landed_keys: list[str] = []
-        for record in newest_per_key(records):
-            try:
-                documents[record.key] = landing_document(origin, record)
-            except DataError as reason:
-                rejected.append(
-                    Rejected(record.key_text, f"the row {reason}", {k: repr(v) for k, v in record.fields.items()})
-                )
-                continue
-            landed_keys.append(record.key_text)
-            if record.partition:
-                outcome.by_partition[record.partition] = outcome.by_partition.get(record.partition, 0) + 1
-        outcome.read += batch.read
-        outcome.stale += batch.read - len(documents) - len(rejected) - len(batch.deletions)
+        records, others = self._comparable(batch.records)
+        rejected = [*batch.rejected, *(_incomparable(record) for record in others)]
+        self.send(self.prepare(replace(batch, records=records, rejected=rejected)), outcome)
+
+    def send(self, prepared: Prepared, outcome: Outcome) -> None:
+        """Land what was prepared, and add to `outcome`. All of it is acknowledged by a majority when this returns."""
+        documents, rejected = prepared.documents, prepared.rejected
+        outcome.read += prepared.read
+        outcome.stale += prepared.read - len(documents) - len(rejected) - len(prepared.deletions)
+        landed_keys = [prepared.records[key].key_text for key in documents]
+        for key in documents:
+            if partition := prepared.records[key].partition:
+                outcome.by_partition[partition] = outcome.by_partition.get(partition, 0) + 1
         if documents:
-            self._write_documents(list(documents.values()), outcome, touch_unchanged=batch.from_log)
-        if batch.deletions:
-            self._write_deletions(origin, batch.deletions, outcome)
-            landed_keys += [deletion.key_text for deletion in batch.deletions]
+            self._write_documents(prepared, outcome)
+        if prepared.deletions:
+            self._write_deletions(prepared, outcome)
+            landed_keys += [gone.key_text for gone in prepared.deletions]
         if landed_keys:
             self.quarantine.resolve(landed_keys)
         if rejected:
@@ -103,60 +132,80 @@ class LandingWriter:
             for document in self.collection.find({"_id": {"$in": ids}}, _STATE)
         }
 
-    def _write_deletions(self, origin: Origin, deletions: list[Deletion], outcome: Outcome) -> None:
-        """What the source's log says is gone; a tombstone also waits where the row has not landed."""
-        newest = {gone.key: gone for gone in sorted(deletions, key=lambda gone: gone.version)}
-        written = bulk_write(self.collection, [deletion(origin, gone.key, gone.version) for gone in newest.values()])
-        outcome.deleted += sum(written)
-        outcome.stale += len(deletions) - sum(written)
+    def _write_deletions(self, prepared: Prepared, outcome: Outcome) -> None:
+        updates = [deletion(prepared.origin, gone.key, gone.version) for gone in prepared.deletions]
+        deleted = sum(bulk_write(self.collection, updates))
+        outcome.deleted += deleted
+        outcome.stale += len(updates) - deleted
 
-    def _write_documents(self, documents: list[Document], outcome: Outcome, *, touch_unchanged: bool) -> None:
-        if self._was_empty and not self._source.is_queue:
-            documents = self._insert(documents, outcome)
-        stored = self._stored(document["_id"] for document in documents)
-        updates: list[UpdateOne] = []
-        touched: list[UpdateOne] = []
-        for document in documents:
-            here, there = document["_sv"], stored.get(document["_id"])
-            if there is not None and there["hash"] == here["hash"]:
-                outcome.unchanged += 1
-                if touch_unchanged and _is_older(there["version"], here["version"]):
-                    touched.append(touch(document))
-            elif there is not None and not there["deleted"] and _is_older(here["version"], there["version"]):
-                outcome.stale += 1
-            else:
-                updates.append(upsert(document))
-        bulk_write(self.collection, touched)
-        inserted, updated = bulk_write(self.collection, updates)
+    def _write_documents(self, prepared: Prepared, outcome: Outcome) -> None:
+        """Insert into an empty collection; else send guarded upserts of what differs from what is there.
+
+        Where nearly all documents of a batch differed, the next one is sent without asking: its guards then decide.
+        """
+        to_write = list(prepared.documents.values())
+        if self._is_first_load:
+            to_write = self._insert(prepared, to_write, outcome)
+        asked = self._ask_first
+        unchanged = 0
+        if asked and to_write:
+            stored = self._stored(document.key for document in to_write)
+            different = [d for d in to_write if _differs(d, stored.get(d.key), prepared.from_log)]
+            older = [d for d in different if _is_older_than(d, stored.get(d.key))]
+            unchanged = len(to_write) - len(different)
+            outcome.stale += len(older)
+            skipped = {document.key for document in older}
+            to_write = [document for document in different if document.key not in skipped]
+        inserted, updated = bulk_write(self.collection, [upsert(document) for document in to_write])
         outcome.inserted += inserted
         outcome.updated += updated
-        outcome.stale += len(updates) - inserted - updated
+        left = len(to_write) - inserted - updated
+        if left and not asked:
+            stored = self._stored(document.key for document in to_write)
+            older = [d for d in to_write if _is_older_than(d, stored.get(d.key))]
+            unchanged, left = max(left - len(older), 0), min(len(older), left)
+        outcome.unchanged += unchanged
+        outcome.stale += left
+        self._ask_first = unchanged > _FEW * len(prepared.documents)
 
-    def _insert(self, documents: list[Document], outcome: Outcome) -> list[Document]:
+    def _insert(self, prepared: Prepared, documents: list[LandingDocument], outcome: Outcome) -> list[LandingDocument]:
         """Plain inserts, twice as fast as guarded ones. Returns the documents whose key was there after all."""
-        there_already: list[Document] = []
+        there_already: list[LandingDocument] = []
         for batch in in_batches(documents):
             try:
                 outcome.inserted += self.collection.bulk_write(
-                    [insert(self._source, d) for d in batch], ordered=False
+                    [insert(document) for document in batch], ordered=False
                 ).inserted_count
             except BulkWriteError as error:
                 failed = error.details["writeErrors"]
                 if error.details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):
                     raise
                 outcome.inserted += error.details["nInserted"]
-                there_already.extend(batch[e["index"]] for e in failed)
+                there_already.extend(
+                    landing_document(prepared.origin, prepared.records[batch[e["index"]].key]) for e in failed
+                )
         return there_already
 
 
-def newest_per_key(records: Iterable[Record]) -> Iterable[Record]:
+def newest_per_key(records: Iterable[Record]) -> dict[object, Record]:
     """One record a key: of several in one batch the newest, and of equal ones the last read."""
     newest: dict[object, Record] = {}
     for record in records:
         seen = newest.get(record.key)
         if seen is None or not _is_older(record.version, seen.version):
             newest[record.key] = record
-    return newest.values()
+    return newest
+
+
+def _differs(document: LandingDocument, there: Document | None, from_log: bool) -> bool:
+    """Whether it must be sent: new, of other content, or a change of its own in the source's log."""
+    if there is None or there["hash"] != document.hash:
+        return True
+    return from_log and _is_older(there["version"], document.version)
+
+
+def _is_older_than(document: LandingDocument, there: Document | None) -> bool:
+    return there is not None and not there["deleted"] and _is_older(document.version, there["version"])
 
 
 def _is_older(one: Version, other: Version | None) -> bool:

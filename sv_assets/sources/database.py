@@ -171,7 +171,7 @@ def _sqlite(system: SqlServerSystemModel, url: sa.URL) -> sa.Engine:
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _be_lenient(connection: Any, _record: Any) -> None:
+    def _prepare(connection: Any, _record: Any) -> None:
         # Text that is no UTF-8 stops its own row when it lands, and not the reading of the table.
         connection.text_factory = lambda text: text.decode(errors="surrogateescape")
         for schema, file in schemas:

@@ -12,9 +12,12 @@ Position = Mapping[str, Any]
 """How far a source has been read, in the terms of its capture mode; stored in its bookmark as it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
-    """A row or message, converted: `key` is its `_id` in landing, `fields` stand beside it as in the source."""
+    """A row or message, converted: `key` is its `_id` in landing, `fields` stand beside it as in the source.
+
+    Not frozen, because one is made for every row, and that costs a microsecond; nobody changes one.
+    """
 
     key: Any
     key_text: str

@@ -19,7 +19,7 @@ from sv_assets.sources.types import Column, local_text, offset_text, sql_type
 from sv_assets.sources.types.moments import time_of_day
 from sv_assets.sources.types.variant import split_text
 
-SQL_CHAR, SQL_WCHAR = 1, -8
+SQL_CHAR, SQL_WCHAR, SQL_WVARCHAR, SQL_WLONGVARCHAR = 1, -8, -9, -10
 SQL_SS_TIME2, SQL_SS_TIMESTAMPOFFSET = -154, -155
 """ODBC's numbers of types that pyodbc cannot hand over exactly (Microsoft, "Data type support for ODBC date and time")."""
 
@@ -81,10 +81,14 @@ def bound(column: Column, value: Any) -> Any:
 def register_output_converters(connection: Any) -> None:
     """Make a pyodbc connection hand over as text what it cannot hold, and decode char and varchar whatever the locale.
 
-    A sql_variant cannot be helped here: the driver does not tell its base type, so it is read by `selected` only.
+    nvarchar may hold half of a surrogate pair. It is let through here, so that it stops its own row when that lands, and
+    not the page that it is read with. A sql_variant cannot be helped here: the driver does not tell its base type, so it
+    is read by `selected` only.
     """
     connection.add_output_converter(SQL_SS_TIMESTAMPOFFSET, timestampoffset_text)
     connection.add_output_converter(SQL_SS_TIME2, time2_text)
+    for wide in (SQL_WCHAR, SQL_WVARCHAR, SQL_WLONGVARCHAR):
+        connection.add_output_converter(wide, wide_text)
     connection.setdecoding(SQL_CHAR, encoding="utf-16le", ctype=SQL_WCHAR)
 
 
@@ -96,6 +100,11 @@ def timestampoffset_text(raw: bytes | None) -> str | None:
     sign = "-" if hours < 0 or minutes < 0 else "+"
     clock = f"{hour:02d}:{minute:02d}:{second:02d}.{nanoseconds // 100:07d}"
     return f"{year:04d}-{month:02d}-{day:02d} {clock} {sign}{abs(hours):02d}:{abs(minutes):02d}"
+
+
+def wide_text(raw: bytes | None) -> str | None:
+    """UTF-16 as text, also where it is not Unicode."""
+    return None if raw is None else raw.decode("utf-16-le", "surrogatepass")
 
 
 def time2_text(raw: bytes | None) -> str | None:

@@ -41,9 +41,7 @@ def land(
     """What a run does to a table: land it, and reconcile its deleted rows where its mode needs that."""
     report = land_table(store, shop.catalogue, source, run, allow_deletes=allow_deletes, **how)
     if needs_reconciliation(source) and "window" not in how:
-        found = reconcile_table(
-            store, source, run, compare_all=how.get("full", False), allow_deletes=allow_deletes
-        )
+        found = reconcile_table(store, source, run, compare_all=how.get("full", False), allow_deletes=allow_deletes)
         report.outcome.deleted += found.deleted
         report.deletes_refused = found.refused
     return report

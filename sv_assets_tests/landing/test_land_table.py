@@ -11,7 +11,7 @@ from pymongo import MongoClient
 
 from sv_assets.errors import ConfigurationError, TransientError
 from sv_assets.landing.land import LandingReport, land_table
-from sv_assets.landing.writer import LandingWriter
+from sv_assets.landing.writer import LandingWriter, Prepared
 from sv_assets.mongo import Store, bulk_write, open_store
 from sv_assets.sources.capture import CaptureReader
 from sv_assets.sources.records import Batch, Window
@@ -276,16 +276,16 @@ def test_a_bookmark_moves_only_after_the_write_that_it_covers(
     """A fault between two pages, which cannot be timed from outside; test_crash.py kills real servers at random."""
     shop.table("Item", ITEM, [item(n) for n in range(1, 7)])
     source = shop.declare(capture=CAPTURES["rowversion"], rest=["page_rows: 2"])
-    write, seen = LandingWriter.write, []
+    send, seen = LandingWriter.send, []
 
-    def fail_on_the_second(self: LandingWriter, batch: Batch, outcome: Any) -> None:
-        seen.append(batch)
+    def fail_on_the_second(self: LandingWriter, prepared: Prepared, outcome: Any) -> None:
+        seen.append(prepared)
         if len(seen) == 2:
             raise OSError("the network is gone")
-        write(self, batch, outcome)
+        send(self, prepared, outcome)
 
     with monkeypatch.context() as patched:
-        patched.setattr(LandingWriter, "write", fail_on_the_second)
+        patched.setattr(LandingWriter, "send", fail_on_the_second)
         with pytest.raises(OSError, match="network"):
             land(store, shop, source)
     assert bookmark(store)["scan_after"] == [2]

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sv_assets.catalogue import Source
-from sv_assets.landing.documents import Origin, tombstone
+from sv_assets.landing.documents import Origin
+from sv_assets.landing.statements import tombstone
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Store, bulk_write
 from sv_assets.sources.records import Batch, Record

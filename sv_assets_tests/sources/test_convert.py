@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import bson
 import pytest
 from bson import Decimal128, Int64
 
+from sv_assets.catalogue import Source
 from sv_assets.landing.documents import Origin, landing_document
+from sv_assets.mongo import CODEC
 from sv_assets.sources.convert import RowConverter, partition_of
 from sv_assets.sources.records import Record, Rejected
 from sv_assets.sources.table import TableShape
@@ -30,6 +33,12 @@ def record(converted: Record | Rejected) -> Record:
     return converted
 
 
+def document_of(source: Source, converted: Record | Rejected) -> dict[str, Any]:
+    """As it comes back from MongoDB."""
+    document = landing_document(Origin(source, "run", dt.datetime.now(UTC)), record(converted))
+    return bson.decode(document.raw.raw, codec_options=CODEC)
+
+
 def test_what_the_fields_do_not_say_stands_under_sv(shop: Shop) -> None:
     columns = [
         Column("Id", "int"), Column("At", "datetime2", 7), Column("Sent", "datetimeoffset", 7), Column("Big", "decimal", 38, 0),
@@ -39,7 +48,7 @@ def test_what_the_fields_do_not_say_stands_under_sv(shop: Shop) -> None:
     converted = RowConverter(TableShape(source, tuple(columns)), LONDON, lambda _: 1).convert(
         (1, "2024-07-01 10:00:00.1234567", "2024-07-01 10:00:00.0000000 +02:00", 10**37, "int,10,0:5", "2024-07-01 10:00:00.1230000", None)
     )  # fmt: skip
-    document = landing_document(Origin(source, "run", dt.datetime.now(UTC)), record(converted))
+    document = document_of(source, converted)
     sv = document.pop("_sv")
     assert document == {
         "_id": Int64(1), "Id": Int64(1), "At": dt.datetime(2024, 7, 1, 9, 0, 0, 123000, tzinfo=UTC),
@@ -61,8 +70,7 @@ def test_a_change_below_the_millisecond_or_of_the_offset_alone_changes_the_conte
         (1, "2024-07-01 10:00:00.1230001", "2024-07-01 10:00:00.0000000 +01:00"),
         (1, "2024-07-01 10:00:00.1230000", "2024-07-01 09:00:00.0000000 +00:00"),
     ]
-    origin = Origin(source, "run", dt.datetime.now(UTC))
-    hashes = [landing_document(origin, record(converter.convert(row)))["_sv"]["hash"] for row in rows]
+    hashes = [document_of(source, converter.convert(row))["_sv"]["hash"] for row in rows]
     assert len(set(hashes)) == 3
 
 
@@ -83,7 +91,7 @@ def test_a_text_key_is_kept_raw_and_as_the_collation_compares_it(
     converted = record(convert(("Ab  ",)))
     assert (converted.key, converted.compared_key) == ("Ab  ", compared)
     source = shop.declare(key="Code")
-    document = landing_document(Origin(source, "run", dt.datetime.now(UTC)), converted)
+    document = document_of(source, converted)
     assert (document["_id"], document["_sv"]["key"]) == ("Ab  ", compared)
 
 

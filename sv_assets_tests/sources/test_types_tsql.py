@@ -15,10 +15,15 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects.mssql.base import MSDialect
 
 from sv_assets.errors import DataError
+from sv_assets.landing.documents import Origin, landing_document
 from sv_assets.sources import tsql
+from sv_assets.sources.convert import RowConverter
+from sv_assets.sources.records import Record
+from sv_assets.sources.table import TableShape
 from sv_assets.sources.types import OTHER, TYPES, Column, Marked, sql_type, types_as_markdown
 from sv_assets.sources.types.variant import BASE_TYPES
-from sv_assets_tests.sources.test_types import UTC, convert
+from sv_assets_tests.sources.shop import Shop
+from sv_assets_tests.sources.test_types import LONDON, UTC, convert
 
 DIALECT: Any = cast(Any, MSDialect)(deprecate_large_types=True)
 # Microsoft, "Data types (Transact-SQL)", all but cursor and table, which no column can have; sysname, and the new ones.
@@ -102,7 +107,7 @@ def test_a_sql_variant_is_read_by_its_base_type() -> None:
         (Column("c", "varchar", -1), "a", "CAST(? AS VARCHAR(max))", "a"),
         (Column("c", "char", 9, collation="Latin1_General_CI_AS"), "a", "CAST(? COLLATE Latin1_General_CI_AS AS VARCHAR(9))", "a"),
         (Column("c", "nvarchar", 9, collation="Latin1_General_CI_AS"), "ě", "CAST(? AS NVARCHAR(9))", "ě"),
-        (Column("c", "int"), 5, "?", 5), (Column("c", "float"), 0.5, "?", 0.5), (Column("c", "real"), 0.5, "CAST(? AS REAL)", 0.5),
+        (Column("c", "bit"), True, "CAST(? AS BIT)", True), (Column("c", "int"), 5, "?", 5), (Column("c", "float"), 0.5, "?", 0.5), (Column("c", "real"), 0.5, "CAST(? AS REAL)", 0.5),
         (Column("c", "varbinary", 8), b"a", "?", b"a"), (Column("c", "timestamp"), b"12345678", "CAST(? AS BINARY(8))", b"12345678"),
         (Column("c", "decimal", 19, 4), Decimal("1.5000"), "CAST(? AS DECIMAL(19,4))", Decimal("1.5000")),
         (Column("c", "decimal"), Decimal("1.5"), "?", Decimal("1.5")),
@@ -213,4 +218,19 @@ def test_the_drivers_time_is_read_to_its_last_digit(time: dt.time, last: int) ->
 
 
 def test_the_drivers_null_stays_null() -> None:
-    assert tsql.timestampoffset_text(None) is tsql.time2_text(None) is None
+    assert tsql.timestampoffset_text(None) is tsql.time2_text(None) is tsql.wide_text(None) is None
+
+
+@given(st.text())
+def test_the_drivers_wide_text_is_read_as_it_is(text: str) -> None:
+    assert tsql.wide_text(text.encode("utf-16-le", "surrogatepass")) == text
+
+
+def test_half_of_a_surrogate_pair_stops_its_own_row_only(shop: Shop) -> None:
+    text = tsql.wide_text(b"a\0\x00\xd8")
+    source = shop.declare(key="Id")
+    shape = TableShape(source, (Column("Id", "int"), Column("Name", "nvarchar", 9)))
+    record = RowConverter(shape, LONDON, lambda _: 1).convert((1, text))
+    assert isinstance(record, Record)
+    with pytest.raises(DataError, match="UnicodeEncodeError"):
+        landing_document(Origin(source, "run", dt.datetime.now(UTC)), record)

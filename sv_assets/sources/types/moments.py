@@ -23,6 +23,7 @@ _LOCAL = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d
 _OFFSET = re.compile(
     r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,7}))? ?(?:Z|([+-])(0\d|1[0-4]):([0-5]\d))", re.ASCII
 )
+_MINUTES = re.compile(r"([+-])(\d\d):([0-5]\d)", re.ASCII)
 _SORTABLE = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d{1,7}", re.ASCII)
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,7}))?)?", re.ASCII)
 _NO_DIGITS = frozenset(("", "0", "00", "000", "0000"))
@@ -45,17 +46,18 @@ def local_date_time(zone: ZoneInfo) -> Callable[[Any], Any]:
     """Local date-times as UTC. Text in T-SQL's own form (style 121) goes by the day's offset, which is looked up once."""
 
     def convert(value: Any) -> Any:
-        if type(value) is str and 23 <= len(value) <= 27 and value[19] == "." and value[11:13] < "24":
+        text = f"{value}.000" if type(value) is str and len(value) == 19 else value
+        if type(text) is str and 23 <= len(text) <= 27 and text[19] == "." and text[11:13] < "24":
             try:
-                offset = _offset_on(value[:10], zone)
+                offset = _offset_on(text[:10], zone)
                 if offset is not None:
                     # "+00:00" says that it is UTC; subtracting the offset makes it so.
-                    utc = dt.datetime.fromisoformat(value[:23] + "+00:00") - offset
-                    lost = value[23:]
+                    utc = dt.datetime.fromisoformat(text[:23] + "+00:00") - offset
+                    lost = text[23:]
                     if lost in _NO_DIGITS:
                         return utc
                     if lost.isdecimal() and lost.isascii():
-                        return Marked(utc, f"{value[:10]}T{value[11:]:0<16}")
+                        return Marked(utc, f"{text[:10]}T{text[11:]:0<16}")
             except (ValueError, OverflowError):
                 pass  # the long way says what is wrong
         return _converted(value, zone)
@@ -65,6 +67,17 @@ def local_date_time(zone: ZoneInfo) -> Callable[[Any], Any]:
 
 def offset_date_time(value: Any) -> Marked:
     """A datetimeoffset: the UTC date and its offset in minutes, and the exact text where digits are lost."""
+    if type(value) is str and len(value) == 34 and value[19] == "." and value[27] == " " and value[11:13] < "24":
+        try:
+            minutes = _minutes(value[28:])
+            utc = dt.datetime.fromisoformat(value[:23] + "+00:00") - dt.timedelta(minutes=minutes)
+            lost = value[23:27]
+            if lost == "0000":
+                return Marked(utc, None, minutes)
+            if lost.isdecimal() and lost.isascii():
+                return Marked(utc, f"{value[:10]}T{value[11:27]}{value[28:]}", minutes)
+        except (ValueError, OverflowError):
+            pass  # the long way says what is wrong
     moment, ticks, minutes = _parsed_offset(value)
     utc = _less(moment, minutes).replace(microsecond=int(ticks[:3]) * 1000, tzinfo=_UTC)
     exact = f"{moment.isoformat('T', 'seconds')}.{ticks}{_offset_text(minutes)}" if ticks[3:].strip("0") else None
@@ -169,6 +182,16 @@ def _second(text: str) -> dt.datetime:
         except ValueError:
             pass
     raise DataError("is not a date-time that exists in the calendar")
+
+
+@lru_cache(maxsize=128)
+def _minutes(offset: str) -> int:
+    """`+01:00` in minutes ahead of UTC. Raises ValueError for what is no offset of up to 14 hours."""
+    match = _MINUTES.fullmatch(offset)
+    minutes = int(match[2]) * 60 + int(match[3]) if match else _MOST_MINUTES + 1
+    if match is None or minutes > _MOST_MINUTES:
+        raise ValueError
+    return -minutes if match[1] == "-" else minutes
 
 
 def _less(moment: dt.datetime, minutes: int) -> dt.datetime:

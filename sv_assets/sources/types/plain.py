@@ -19,8 +19,11 @@ Converter = Callable[[Any], Any]
 
 _DIGITS = 34
 """How many digits a Decimal128 holds (IEEE 754-2008 decimal128)."""
+_LIMIT = 10**_DIGITS
 _EXPONENT_BIAS, _EXPONENT_SHIFT, _NEGATIVE, _LOW = 6176, 49, 1 << 63, (1 << 64) - 1
-_EXACT = Context(prec=80)
+_MOST_DIGITS = 80
+"""More than any decimal of SQL Server has: with so many, nothing here rounds."""
+_EXACT = Context(prec=_MOST_DIGITS)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _FLOAT_DIGITS = 15
 """Decimals of so many digits survive a double: each is told from its neighbours."""
@@ -59,10 +62,9 @@ def integer(low: int, high: int) -> Converter:
 def decimal(scale: int) -> Converter:
     """Decimals with `scale` digits after the point. Floats come from SQLite alone; what would be rounded is refused.
 
-    The Decimal128 is put together from its two halves (its binary integer form): eight times as fast as from a Decimal.
+    Its Decimal128 is put together from the two halves of its binary integer form: six times as fast as from a Decimal.
     """
-    high = (_EXPONENT_BIAS - scale) << _EXPONENT_SHIFT
-    point, one, limit = -scale - 1, 10**scale, 10**_DIGITS
+    point, one = -scale - 1, 10**scale
 
     def convert(value: Any) -> Any:
         kind = type(value)
@@ -83,12 +85,7 @@ def decimal(scale: int) -> Converter:
                 raise ValueError
         except ValueError:
             unscaled = value * one if kind is int else int(_quantized(value, scale).scaleb(scale, _EXACT))
-        if -limit < unscaled < limit:
-            if unscaled >= 0:
-                return Decimal128((high | (unscaled >> 64), unscaled & _LOW))  # type: ignore[arg-type]
-            return Decimal128((_NEGATIVE | high | (-unscaled >> 64), -unscaled & _LOW))  # type: ignore[arg-type]
-        exact = format(Decimal(unscaled).scaleb(-scale, _EXACT), "f")
-        return Marked(exact, exact)
+        return _decimal128(unscaled, scale)
 
     return convert
 
@@ -96,8 +93,9 @@ def decimal(scale: int) -> Converter:
 def any_decimal(value: Any) -> Any:
     """A decimal of a column without a declared scale (SQLite's `NUMERIC`): with the digits that it has."""
     number = _number(value)
-    if len(number.as_tuple().digits) > _DIGITS:
-        return Marked(format(number, "f"), format(number, "f"))
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and -_MOST_DIGITS <= exponent <= 0:
+        return _decimal128(int(number.scaleb(-exponent, _EXACT)), -exponent)
     try:
         return Decimal128(number)
     except ArithmeticError:
@@ -142,6 +140,17 @@ def as_it_is(value: Any) -> Any:
     return floating(value) if isinstance(value, float) else value
 
 
+def _decimal128(unscaled: int, scale: int) -> Any:
+    """The number `unscaled` / 10 ** `scale`; its digits as text where they are too many."""
+    high = (_EXPONENT_BIAS - scale) << _EXPONENT_SHIFT
+    if -_LIMIT < unscaled < _LIMIT:
+        if unscaled >= 0:
+            return Decimal128((high | (unscaled >> 64), unscaled & _LOW))  # type: ignore[arg-type]
+        return Decimal128((_NEGATIVE | high | (-unscaled >> 64), -unscaled & _LOW))  # type: ignore[arg-type]
+    exact = format(Decimal(unscaled).scaleb(-scale, _EXACT), "f")
+    return Marked(exact, exact)
+
+
 def _number(value: Any) -> Decimal:
     if isinstance(value, float):
         value = repr(value)
@@ -151,8 +160,8 @@ def _number(value: Any) -> Decimal:
         number = Decimal(value)
     except (InvalidOperation, TypeError, ValueError):
         raise DataError("is not a decimal number") from None
-    if not number.is_finite():
-        raise DataError("is not a decimal number")
+    if not number.is_finite() or len(number.as_tuple().digits) > _MOST_DIGITS:
+        raise DataError(f"is not a decimal number of up to {_MOST_DIGITS} digits")
     return number
 
 

@@ -71,7 +71,7 @@ def _variant(column: Column, zone: ZoneInfo) -> Converter:
 
 
 TYPES: tuple[SqlType, ...] = (
-    SqlType(("bit",), "bool", _always(plain.bit), also=("boolean", "bool"), passes=bool),
+    SqlType(("bit",), "bool", _always(plain.bit), also=("boolean", "bool"), compared_as="bit", passes=bool),
     SqlType(("tinyint",), "Int64", _always(plain.integer(0, 255))),
     SqlType(("smallint",), "Int64", _always(plain.integer(-(2**15), 2**15 - 1))),
     SqlType(("int",), "Int64", _always(plain.integer(-(2**31), 2**31 - 1))),

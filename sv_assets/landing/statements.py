@@ -1,0 +1,62 @@
+"""The writes of landing. Each is keyed by `_id` alone, and guarded inside: newest wins, whatever comes when and how often."""
+
+from typing import Any
+
+from pymongo import InsertOne, UpdateOne
+
+from sv_assets.landing.documents import DELETE, MISSING, LandingDocument, Origin, tombstone_bookkeeping
+from sv_assets.mongo import Document, content_hash
+from sv_assets.sources.records import Version
+
+_STORED: Document = {"$ifNull": ["$_sv.version", None]}
+
+
+def insert(document: LandingDocument) -> InsertOne[Any]:
+    """For an empty collection, where there is nothing to be newer than."""
+    return InsertOne(document.raw)
+
+
+def upsert(document: LandingDocument) -> UpdateOne:
+    """Replaces what is there if this version is newer, or as new, later read, and different.
+
+    A newer version of the same content raises the version alone, so that none between the two comes back, and nothing
+    goes onto a work list.
+    """
+    version = {"$literal": document.version}
+    newer = {"$lt": [_STORED, version]}
+    same = {"$eq": ["$_sv.hash", document.hash]}
+    later = {"$lt": ["$_sv.extracted_at", document.extracted_at]}
+    later_read_of_the_same_version = {"$and": [{"$eq": [_STORED, version]}, later, {"$not": [same]}]}
+    # A row that is read after it was found to be missing is back, whatever version it brings.
+    back = {"$and": [{"$eq": ["$_sv.op", MISSING]}, later]}
+    raised = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": ["$_sv", {"version": version}]}}]}
+    changed = {"$cond": [same, raised, {"$literal": document.raw}]}
+    wins = {"$or": [newer, later_read_of_the_same_version, back]}
+    return UpdateOne({"_id": document.key}, [{"$replaceWith": {"$cond": [wins, changed, "$$ROOT"]}}], upsert=True)
+
+
+def deletion(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
+    """Marks a row as deleted at `version`, as its source's log of changes says: unless what is there is newer.
+
+    Its last fields stay beside the mark, so that later stations find what it was part of. The mark also waits where the
+    row has not landed.
+    """
+    bookkeeping = tombstone_bookkeeping(origin, DELETE, version, content_hash({"_id": identifier, "version": version}))
+    marked = {"$mergeObjects": ["$$ROOT", {"_id": {"$literal": identifier}, "_sv": {"$literal": bookkeeping}}]}
+    newer = {"$lt": [_STORED, {"$literal": version}]}
+    return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [newer, marked, "$$ROOT"]}}], upsert=True)
+
+
+def tombstone(origin: Origin, identifier: Any, version: Version) -> UpdateOne:
+    """Marks a row as deleted that was looked for, and missing, after `origin.extracted_at`: unless it was read since.
+
+    Its last fields stay beside the mark. The mark carries the higher one of `version` and its own, which may lie ahead
+    (a row dated tomorrow, a rowversion of a transaction still open).
+    """
+    # The hash is the document's own, because work lists are cleared by it: two tombstones of one run must differ.
+    bookkeeping = tombstone_bookkeeping(origin, MISSING, version, content_hash({"_id": identifier, "version": version}))
+    stays = {"$or": ["$_sv.deleted", {"$gt": ["$_sv.extracted_at", bookkeeping["extracted_at"]]}]}
+    higher = {"version": {"$max": ["$_sv.version", {"$literal": version}]}}
+    marked = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": [{"$literal": bookkeeping}, higher]}}]}
+    # Also where the row has not landed: then the mark waits for it, so that a batch that comes late does not bring it back.
+    return UpdateOne({"_id": identifier}, [{"$replaceWith": {"$cond": [stays, "$$ROOT", marked]}}], upsert=True)
