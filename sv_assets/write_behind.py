@@ -2,30 +2,46 @@
 
 import gc
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+WAITING = 2
 SWITCH_SECONDS = 0.0002
 GARBAGE_THRESHOLD = 50_000
 
 
 def write_behind(batches: Iterable[T], write: Callable[[T], None]) -> None:
-    """Call `write` for each batch, in order and in one thread, while the next batch is made.
+    """Call `write` for each batch, in order and in one thread, while further batches are made.
 
-    At most one batch waits. An error of either side ends the work and is raised here; what was begun to be written is
-    finished first.
+    At most `WAITING` batches wait. An error of either side ends the work and is raised here: what was begun to be written
+    is finished first, and nothing is written after a batch that failed.
     """
+    failed = threading.Event()
+
+    def write_next(batch: T) -> None:
+        if failed.is_set():
+            return
+        try:
+            write(batch)
+        except BaseException:
+            failed.set()
+            raise
+
+    pending: deque[Future[None]] = deque()
     with _tuned_interpreter(), ThreadPoolExecutor(1, thread_name_prefix="write-behind") as writer:
-        last: Future[None] | None = None
-        for batch in batches:
-            if last:
-                last.result()
-            last = writer.submit(write, batch)
-        if last:
-            last.result()
+        try:
+            for batch in batches:
+                if len(pending) > WAITING:
+                    pending.popleft().result()
+                pending.append(writer.submit(write_next, batch))
+        finally:
+            while pending:
+                pending.popleft().result()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sv_assets.cli import bench, demo, dev, doctor, estate, find, run
+from sv_assets.cli import bench, demo, dev, doctor, estate, find, introspect, run
 from sv_assets.cli.output import complain
 from sv_assets.errors import ConfigurationError, SvError
 
@@ -23,6 +23,7 @@ app.command("demo")(demo.demo)
 app.command("dev")(dev.dev)
 app.command("run")(run.run)
 app.command("reset")(run.reset)
+app.command("introspect")(introspect.introspect)
 app.command("doctor")(doctor.doctor)
 app.command("find")(find.find)
 

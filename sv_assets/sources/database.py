@@ -82,7 +82,7 @@ class LegacyDatabase:
         for pause in (*PAUSES, None):
             try:
                 with self.connect() as connection:
-                    return work(connection)
+                    return _with_any_text(work, connection) if self.is_sqlite else work(connection)
             except TransientError as error:
                 if pause is None:
                     raise
@@ -118,6 +118,19 @@ class LegacyDatabase:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _with_any_text(work: Callable[[sa.Connection], T], connection: sa.Connection) -> T:
+    """Text that is no UTF-8 stops its own row when it lands, and not the reading of the table: where SQLite meets some,
+    the work is done again with text taken as it comes. (Always to take it so would cost a third of the reading.)"""
+    try:
+        return work(connection)
+    except exc.OperationalError as error:
+        if "decode" not in str(error.orig):
+            raise
+        driver: Any = connection.connection.driver_connection
+        driver.text_factory = lambda text: text.decode(errors="surrogateescape")
+        return work(connection)
 
 
 def open_database(system: SqlServerSystemModel, source: Source | None = None) -> LegacyDatabase:
@@ -172,8 +185,6 @@ def _sqlite(system: SqlServerSystemModel, url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
-        # Text that is no UTF-8 stops its own row when it lands, and not the reading of the table.
-        connection.text_factory = lambda text: text.decode(errors="surrogateescape")
         for schema, file in schemas:
             name = schema.replace('"', '""')
             connection.execute(f'ATTACH ? AS "{name}"', (f"file:{quote(str(file))}?mode=ro",))

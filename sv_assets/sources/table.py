@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError
 from sv_assets.sources.database import LegacyDatabase
-from sv_assets.sources.types import Column
+from sv_assets.sources.introspect.found import TableFound
+from sv_assets.sources.schema import read_table
+from sv_assets.sources.types import Column, sql_type
 
 _CAPTURED_BY = {
     "rowversion": ("rowversion", "timestamp", "binary", "varbinary"),
@@ -24,6 +26,8 @@ class TableShape:
 
     source: Source
     columns: tuple[Column, ...]
+    found: TableFound | None = None
+    """The whole table as the database describes it; None where only some columns are read."""
 
     @property
     def clause(self) -> sa.Table:
@@ -37,47 +41,25 @@ class TableShape:
 
 
 def describe(database: LegacyDatabase, source: Source) -> TableShape:
-    """Read the table's columns and check the declaration against them.
+    """Read what the table has and check the declaration against it.
 
     Raises ConfigurationError, with the nearest names, for a table or column that is not there, and for a key that no
     unique index covers and whose values repeat.
     """
-    schema, _, name = source.name.rpartition(".")
-    with database.connect() as connection:
-        columns = read_columns(database, connection, schema, name)
-        if not columns:
-            raise ConfigurationError(
-                f"system {source.system}: there is no table {source.name}. {_hint(name, _table_names(database, connection, schema))}"
-            )
-        shape = TableShape(source, tuple(columns))
-        _check_columns(shape)
-        _check_key(database, connection, shape)
+    found = read_table(database, source.name)
+    if found is None:
+        schema, _, name = source.name.rpartition(".")
+        names = database.read(lambda connection: _table_names(database, connection, schema))
+        raise ConfigurationError(f"system {source.system}: there is no table {source.name}. {_hint(name, names)}")
+    shape = TableShape(source, found.columns, found)
+    _check_columns(shape)
+    _check_key(database, shape, found)
     return shape
 
 
 def count_rows(database: LegacyDatabase, shape: TableShape, where: Sequence[sa.ColumnElement[bool]] = ()) -> int:
     """How many rows the legacy table has (that fulfil `where`)."""
-    with database.connect() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(shape.clause).where(*where)).scalar_one())
-
-
-def read_columns(database: LegacyDatabase, connection: sa.Connection, schema: str, name: str) -> list[Column]:
-    """The columns of one table, in order; none where there is no such table, or our log-in may not see it."""
-    if database.is_sqlite:
-        rows = connection.execute(
-            sa.text('SELECT name, type, "notnull", hidden FROM pragma_table_xinfo(:name, :schema) WHERE hidden <> 1'),
-            {"name": name, "schema": "main" if schema in ("", "dbo") else schema},
-        )
-        return [replace(Column.declared(row[0], row[1], not row[2]), computed=row[3] > 1) for row in rows]
-    rows = connection.execute(
-        sa.text(
-            "SELECT COLUMN_NAME, DATA_TYPE, COALESCE(NUMERIC_PRECISION, DATETIME_PRECISION, CHARACTER_MAXIMUM_LENGTH), "
-            "NUMERIC_SCALE, IS_NULLABLE FROM INFORMATION_SCHEMA.COLUMNS "
-            "WHERE TABLE_NAME = :name AND TABLE_SCHEMA = :schema ORDER BY ORDINAL_POSITION"
-        ),
-        {"name": name, "schema": schema or "dbo"},
-    )
-    return [Column(row[0], row[1].lower(), row[2], row[3], row[4] == "YES") for row in rows]
+    return int(database.scalar(sa.select(sa.func.count()).select_from(shape.clause).where(*where)))
 
 
 def _table_names(database: LegacyDatabase, connection: sa.Connection, schema: str) -> list[str]:
@@ -120,23 +102,21 @@ def _check_columns(shape: TableShape) -> None:
         )
 
 
-def _check_key(database: LegacyDatabase, connection: sa.Connection, shape: TableShape) -> None:
+def _check_key(database: LegacyDatabase, shape: TableShape, found: TableFound) -> None:
     """A unique index over (part of) the key answers without a scan; else the rows themselves are asked."""
     source = shape.source
     key = set(source.table.key)
-    schema, _, name = source.name.rpartition(".")
-    inspector = sa.inspect(connection)
-    where = None if database.is_sqlite or not schema else schema
-    constraints: list[Sequence[str | None]] = [inspector.get_pk_constraint(name, schema=where)["constrained_columns"]]
-    constraints += [index["column_names"] for index in inspector.get_indexes(name, schema=where) if index["unique"]]
-    constraints += [unique["column_names"] for unique in inspector.get_unique_constraints(name, schema=where)]
-    by_name = {column.name: column for column in shape.columns}
-    if any(columns and set(columns) <= key for columns in constraints) and not any(by_name[c].nullable for c in key):
+    unordered = next((column for column in shape.key_columns if not sql_type(column).orders), None)
+    if unordered:
+        raise ConfigurationError(
+            f"system {source.system}: the key of {source.name} has the column {unordered.name}, whose type {unordered.type_name} "
+            "has no order. Declare another key."
+        )
+    nullable = any(column.nullable for column in shape.key_columns)
+    if not nullable and any(set(columns) <= key for columns in found.unique_keys):
         return
     columns: list[sa.ColumnClause[Any]] = [sa.column(c) for c in source.table.key]
-    empty = connection.execute(
-        sa.select(sa.func.count()).select_from(shape.clause).where(sa.or_(*[c.is_(None) for c in columns]))
-    ).scalar_one()
+    empty = count_rows(database, shape, [sa.or_(*[c.is_(None) for c in columns])])
     if empty:
         raise ConfigurationError(
             f"system {source.system}: {empty} rows of {source.name} have no value in the key ({', '.join(source.table.key)}). "
@@ -145,7 +125,7 @@ def _check_key(database: LegacyDatabase, connection: sa.Connection, shape: Table
     groups = (
         sa.select(sa.literal(1)).select_from(shape.clause).group_by(*columns).having(sa.func.count() > 1).subquery()
     )
-    repeated = connection.execute(sa.select(sa.func.count()).select_from(groups)).scalar_one()
+    repeated = database.scalar(sa.select(sa.func.count()).select_from(groups))
     if repeated:
         raise ConfigurationError(
             f"system {source.system}: the key ({', '.join(source.table.key)}) of {source.name} is not unique: "

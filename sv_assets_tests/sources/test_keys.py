@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sv_assets.mongo import CODEC
-from sv_assets.sources.keys import compared, compared_id, document_id, freeze, key_text, thaw
+from sv_assets.sources.keys import compared, compared_id, document_id, freeze, key_text, key_value, thaw
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 TRICKY = st.sampled_from(
@@ -30,8 +30,8 @@ RAW = st.one_of(
 
 
 def typed(parts: list[Any]) -> list[tuple[str, str]]:
-    """What makes two keys the same: as many parts, of the same types and values."""
-    return [(type(part).__name__, str(part) if isinstance(part, Decimal128) else repr(part)) for part in parts]
+    """What makes two keys the same: as many parts, of the same types and values; a whole decimal is a whole number."""
+    return [(type(value).__name__, repr(value)) for value in map(key_value, parts)]
 
 
 @given(st.lists(LANDED, min_size=2, max_size=3), st.lists(LANDED, min_size=2, max_size=3))

@@ -10,7 +10,8 @@ from sv_assets.catalogue.capture import CdcCapture
 from sv_assets.errors import ConfigurationError
 from sv_assets.sources.database import LegacyDatabase
 from sv_assets.sources.records import Window
-from sv_assets.sources.table import TableShape, read_columns
+from sv_assets.sources.schema import read_columns
+from sv_assets.sources.table import TableShape
 from sv_assets.sources.types import Column
 
 START = Column("__$start_lsn", "binary", 10, nullable=False)

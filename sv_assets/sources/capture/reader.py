@@ -98,14 +98,9 @@ class CaptureReader(TableReader):
         """Told the position of the scan, for modes whose rows carry no version of their own."""
 
     def _batch(self, rows: Sequence[Row], position: Position, extracted_at: dt.datetime) -> Batch:
-        records: list[Record] = []
-        rejected: list[Rejected] = []
-        for row in rows:
-            converted = self._converter.convert(row)
-            if isinstance(converted, Record):
-                records.append(converted)
-            else:
-                rejected.append(converted)
+        converted = self._converter.convert_page(rows)
+        records = [record for record in converted if isinstance(record, Record)]
+        rejected = [record for record in converted if isinstance(record, Rejected)] if len(records) < len(rows) else []
         return Batch(records, rejected, position, extracted_at)
 
     def _pages(

@@ -32,6 +32,11 @@ _MOST_MINUTES = 14 * 60
 
 def date(value: Any) -> dt.datetime:
     """A date as midnight UTC, in every time zone."""
+    if type(value) is str and len(value) == 10 and value[4] == value[7] == "-":
+        try:
+            return dt.datetime.fromisoformat(f"{value}T00:00+00:00")
+        except ValueError:
+            pass  # the long way says what is wrong
     if isinstance(value, str):
         moment, ticks = _parsed(value)
         if moment.time() != dt.time() or ticks.strip("0"):

@@ -25,8 +25,8 @@ _MOST_DIGITS = 80
 """More than any decimal of SQL Server has: with so many, nothing here rounds."""
 _EXACT = Context(prec=_MOST_DIGITS)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_FLOAT_DIGITS = 15
-"""Decimals of so many digits survive a double: each is told from its neighbours."""
+_FLOAT_LIMIT = 10**15
+"""Decimals of 15 digits survive a double: each is told from its neighbours."""
 
 
 class Marked(NamedTuple):
@@ -71,9 +71,12 @@ def decimal(scale: int) -> Converter:
         if kind is Decimal:
             text = str(value)
         elif kind is float:
-            text = f"{value:.{scale}f}"
-            if len(text) > _FLOAT_DIGITS or float(text) != value:
-                text = ""
+            unscaled = round(value * one) if -_FLOAT_LIMIT < value * one < _FLOAT_LIMIT else 0
+            if unscaled / one == value:  # division rounds to the nearest double, so this one stands for that decimal
+                return _decimal128(unscaled, scale)
+            text = ""
+        elif kind is int:
+            return _decimal128(value * one, scale)
         else:
             text = ""
         try:
@@ -84,7 +87,7 @@ def decimal(scale: int) -> Converter:
             else:
                 raise ValueError
         except ValueError:
-            unscaled = value * one if kind is int else int(_quantized(value, scale).scaleb(scale, _EXACT))
+            unscaled = int(_quantized(value, scale).scaleb(scale, _EXACT))
         return _decimal128(unscaled, scale)
 
     return convert
