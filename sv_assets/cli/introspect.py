@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,23 +14,14 @@ from sv_assets.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sv_assets.catalogue.model import SqlServerSystemModel, TableEntry
+    from sv_assets.sources.introspect.declare import Outcome
     from sv_assets.sources.introspect.drift import Drift
     from sv_assets.sources.introspect.found import DatabaseFound
     from sv_assets.sources.introspect.profile import ColumnProfile
     from sv_assets.sources.introspect.propose import Proposal, TableProposal
+    from sv_assets.sources.introspect.target import Target
 
-_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Target:
-    """The system to look at: as it is declared or is to be, the file that declares it, and how the file connects."""
-
-    system: "SqlServerSystemModel"
-    file: Path
-    connection: str
-    is_declared: bool
+_MOST_CHANGES = 40
 
 
 def introspect(
@@ -60,7 +51,9 @@ def introspect(
     Run again, it keeps what a person wrote, adds what is new and marks what vanished. Exit code 1: --diff found drift;
     2: wrong usage, declaration or connection.
     """
+    from sv_assets.sources.introspect.declare import declare
     from sv_assets.sources.introspect.propose import is_selected
+    from sv_assets.sources.introspect.target import target_of
 
     def select(name: str) -> bool:
         return is_selected(name, only or [], exclude or [])
@@ -70,69 +63,20 @@ def introspect(
         return
     if system is None:
         raise ConfigurationError("Which system? Name one, as `sv introspect crm`; only --diff looks at all of them.")
-    target = _target(system, connection, output, owner, time_zone)
+    target = target_of(system, connection, output, owner, time_zone)
     proposal, found, profiles = _look(target, select, sample)
-    changes, before, after = _write(target, proposal, found, select, dry_run)
+    outcome = declare(target, proposal, found, select, dry_run)
     if json:
-        print_json(_as_json(target, proposal, profiles, changes, after if dry_run else None))
+        print_json(_as_json(target, proposal, profiles, outcome, dry_run))
         return
     _show(target, proposal)
     for name, profiled in profiles.items():
         _show_profile(name, profiled)
-    _show_outcome(target, proposal, changes, dry_run)
-    if dry_run:
-        lines = difflib.unified_diff(
-            before.splitlines(), after.splitlines(), str(target.file), str(target.file), lineterm=""
-        )
-        console.print("\n".join(lines), markup=False, soft_wrap=True)
-
-
-def _target(
-    system: str, connection: str | None, output: Path | None, owner: str | None = None, time_zone: str = "Europe/London"
-) -> Target:
-    from pydantic import ValidationError
-
-    from sv_assets.catalogue.model import SqlServerSystemModel, System
-    from sv_assets.settings import catalogue_dir
-
-    declared = _declared_systems()
-    given = f"{{{{ env.{connection} }}}}" if connection and _VARIABLE.fullmatch(connection) else connection
-    if system in declared:
-        model, path = declared[system]
-        kept = model.model_copy(update={"connection": given or model.connection, "replica": None})
-        return Target(kept, output or path, model.connection, output is None or output.resolve() == path.resolve())
-    try:
-        System.model_validate({"system": system, "owners": ["team:x"]})
-    except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{system!r} cannot be the name of a system: {message}.") from None
-    written = given if given and "{{" in given else f"{{{{ env.{system.upper()}_SQLSERVER_URL }}}}"
-    model = SqlServerSystemModel.model_construct(
-        system=system,
-        owners=[owner or f"team:{system}"],
-        connection=given or written,
-        max_connections=1,
-        time_zone=time_zone,
-        tables=[],
-    )
-    return Target(model, output or catalogue_dir() / system / "defs.yaml", written, False)
-
-
-def _declared_systems() -> "dict[str, tuple[SqlServerSystemModel, Path]]":
-    """Every declared SQL system, and the file it stands in."""
-    from sv_assets.catalogue.load import read_sources
-    from sv_assets.settings import catalogue_dir
-
-    return {
-        source.system: (source.sql_system, path)
-        for path in sorted(catalogue_dir().glob("*/defs.yaml"))
-        for source in read_sources(path)
-        if not source.is_queue
-    }
+    _show_outcome(target, proposal, outcome, dry_run)
 
 
 def _look(
-    target: Target, select: "Callable[[str], bool]", sample: int
+    target: "Target", select: "Callable[[str], bool]", sample: int
 ) -> "tuple[Proposal, DatabaseFound, dict[str, tuple[ColumnProfile, ...]]]":
     from contextlib import closing
 
@@ -141,73 +85,23 @@ def _look(
     from sv_assets.sources.introspect.propose import propose
     from sv_assets.sources.schema import read_database
 
+    name = target.system.system
     profiles: dict[str, tuple[ColumnProfile, ...]] = {}
-    with (
-        closing(open_database(target.system)) as database,
-        errors.status(f"{target.system.system}: which tables") as status,
-    ):
+    with closing(open_database(target.system)) as database, errors.status(f"{name}: which tables") as status:
 
         def progress(what: str) -> None:
-            status.update(f"{target.system.system}: {what}")
+            status.update(f"{name}: {what}")
 
         found = read_database(database)
-        proposal = propose(database, found, _declared(target, found), select, progress)
-        for table_ in proposal.tables if sample else ():
-            progress(f"{table_.found.full_name}: profile")
-            personal = {**table_.pii, **(table_.declared.pii if table_.declared else {})}
-            profiles[table_.found.full_name] = profile(database, table_.found, personal, sample)
+        proposal = propose(database, found, target.declared(found), select, progress)
+        for proposed in proposal.tables if sample else ():
+            progress(f"{proposed.found.full_name}: profile")
+            personal = {**proposed.pii, **(proposed.declared.pii if proposed.declared else {})}
+            profiles[proposed.found.full_name] = profile(database, proposed.found, personal, sample)
     return proposal, found, profiles
 
 
-def _declared(target: Target, found: "DatabaseFound") -> "dict[str, TableEntry]":
-    """The declared tables by the name that the database knows them by."""
-    entries = target.system.tables if target.is_declared else []
-    return {(table_.full_name if (table_ := found.table(e.name)) else e.name): e for e in entries}
-
-
-def _write(
-    target: Target, proposal: "Proposal", found: "DatabaseFound", select: "Callable[[str], bool]", dry_run: bool
-) -> tuple[list[str], str, str]:
-    """(what changed, the text before, the text after). Nothing is written where nothing changed."""
-    import datetime as dt
-
-    from sv_assets.settings import catalogue_dir
-    from sv_assets.sources.introspect import render
-    from sv_assets.sources.introspect.merge import merged
-    from sv_assets.sources.introspect.write import write
-
-    system = target.system
-    before = target.file.read_bytes().decode("utf-8") if target.file.exists() else ""
-    result = None
-    if target.is_declared or before:
-        result = merged(
-            before,
-            system.system,
-            proposal,
-            lambda name: found.table(name) is None and select(name),
-            dt.datetime.now().astimezone().date(),
-        )
-    if result is not None:
-        after, changes = result.text, list(result.changes)
-    else:
-        if not proposal.tables:
-            raise ConfigurationError(f"system {system.system}: there is no table to declare. {_why_nothing(proposal)}")
-        new = render.document(system.system, target.connection, system.owners[0], system.time_zone, proposal)
-        after = f"{before.rstrip()}\n---\n{new}" if before.strip() else new
-        changes = [f"{len(proposal.tables):,} tables were declared."]
-    if after != before:
-        write(target.file, after, catalogue_dir(), dry_run)
-    return changes, before, after
-
-
-def _why_nothing(proposal: "Proposal") -> str:
-    if proposal.left_out:
-        first = proposal.left_out[0]
-        return f"{len(proposal.left_out):,} were left out; the first, {first.name}: {first.reason}."
-    return "Our log-in may see none, or --only and --exclude leave none: check both."
-
-
-def _show(target: Target, proposal: "Proposal") -> None:
+def _show(target: "Target", proposal: "Proposal") -> None:
     table(
         f"{target.system.system}: {len(proposal.tables):,} tables",
         ["table", "rows", "key", "capture", "feeds", "personal data"],
@@ -259,59 +153,60 @@ def _show_profile(name: str, profiled: "tuple[ColumnProfile, ...]") -> None:
     )
 
 
-def _show_outcome(target: Target, proposal: "Proposal", changes: list[str], dry_run: bool) -> None:
+def _show_outcome(target: "Target", proposal: "Proposal", outcome: "Outcome", dry_run: bool) -> None:
     for note in proposal.notes:
         console.print(note, markup=False, soft_wrap=True)
     if proposal.views:
         console.print(f"{len(proposal.views):,} views were left alone.")
-    shown = changes[:40] + ([f"… and {len(changes) - 40:,} more."] if len(changes) > 40 else [])
-    for change in shown:
+    for change in outcome.changes[:_MOST_CHANGES]:
         console.print(change, markup=False, soft_wrap=True)
-    active = sum(c.active for t in proposal.tables if not t.declared for c in t.feeds)
-    doubtful = sum(not c.active for t in proposal.tables if not t.declared for c in t.feeds)
-    personal = sum(len(t.pii) for t in proposal.tables if not t.declared)
-    if active or doubtful or personal:
+    if len(outcome.changes) > _MOST_CHANGES:
+        console.print(f"… and {len(outcome.changes) - _MOST_CHANGES:,} more changes.")
+    new = [table for table in proposal.tables if table.declared is None]
+    if new:
+        feeds = [candidate.active for table in new for candidate in table.feeds]
         console.print(
-            f"{active:,} feeds are declared, {doubtful:,} stand as comments to decide on; {personal:,} columns are "
-            "marked as personal data."
+            f"{sum(feeds):,} feeds are declared, {len(feeds) - sum(feeds):,} stand as comments to decide on; "
+            f"{sum(len(table.pii) for table in new):,} columns are marked as personal data."
         )
-    if not changes:
+    if outcome.after == outcome.before:
         console.print(f"Nothing had changed: {target.file} is as it was.", markup=False, soft_wrap=True)
         return
     console.print(f"{'Would write' if dry_run else 'Wrote'} {target.file}.", markup=False, soft_wrap=True)
-    for step in _next_steps(target):
-        console.print(step, markup=False, soft_wrap=True)
+    if dry_run:
+        before, after = outcome.before.splitlines(), outcome.after.splitlines()
+        lines = difflib.unified_diff(before, after, str(target.file), str(target.file), lineterm="")
+        console.print("\n".join(lines), markup=False, soft_wrap=True)
+        return
+    console.print(_next_step(target), markup=False, soft_wrap=True)
 
 
-def _next_steps(target: Target) -> list[str]:
+def _next_step(target: "Target") -> str:
     from sv_assets.settings import resolve_optional
 
-    steps = []
-    if resolve_optional(target.connection) is None:
-        name = re.sub(r"^\{\{\s*env\.|\s*\}\}$", "", target.connection)
-        steps.append(f"Next: set the environment variable {name} to the connection string, then: sv doctor, sv run.")
-    else:
-        steps.append("Next: look through the file, then: sv doctor, sv run.")
-    return steps
+    if resolve_optional(target.connection) is not None:
+        return "Next: look through the file, then: sv doctor, sv run."
+    name = re.sub(r"^\{\{\s*env\.|\s*\}\}$", "", target.connection)
+    return f"Next: set the environment variable {name} to the connection string, then: sv doctor, sv run."
 
 
 def _as_json(
-    target: Target,
+    target: "Target",
     proposal: "Proposal",
     profiles: "Mapping[str, tuple[ColumnProfile, ...]]",
-    changes: list[str],
-    text: str | None,
+    outcome: "Outcome",
+    dry_run: bool,
 ) -> dict[str, Any]:
     return {
         "system": target.system.system,
         "file": str(target.file),
-        "written": bool(changes) and text is None,
+        "written": outcome.after != outcome.before and not dry_run,
         "tables": [_table_as_json(t, profiles.get(t.found.full_name, ())) for t in proposal.tables],
         "left_out": [asdict(left) for left in proposal.left_out],
         "views": list(proposal.views),
         "notes": list(proposal.notes),
-        "changes": changes,
-        **({} if text is None else {"text": text}),
+        "changes": list(outcome.changes),
+        **({"text": outcome.after} if dry_run else {}),
     }
 
 
@@ -336,17 +231,17 @@ def _table_as_json(proposed: "TableProposal", profiled: "tuple[ColumnProfile, ..
 
 def _diff(system: str | None, connection: str | None, select: "Callable[[str], bool]", json: bool) -> None:
     """Tell the drift of one system, or of all. Exit code 1 where there is any."""
+    from sv_assets.sources.introspect.target import declared_systems, target_of
+
     if connection and system is None:
         raise ConfigurationError("--connection is one system's: name the system before it.")
-    declared = _declared_systems()
+    declared = declared_systems()
     if system is not None and system not in declared:
         raise ConfigurationError(
-            f"There is no declared system {system} to compare with. Declared: {', '.join(sorted(declared)) or 'none'}. "
+            f"There is no declared system {system} to compare with. Declared: {', '.join(declared) or 'none'}. "
             f"To declare it: sv introspect {system}"
         )
-    found: dict[str, list[Drift]] = {
-        name: _drift(_target(name, connection, None), select) for name in ([system] if system else sorted(declared))
-    }
+    found = {name: _drift(target_of(name, connection), select) for name in ([system] if system else declared)}
     every = [(name, drift) for name, of_system in found.items() for drift in of_system]
     if json:
         print_json({"drift": [{"system": name, **asdict(drift)} for name, drift in every], "systems": list(found)})
@@ -363,7 +258,7 @@ def _diff(system: str | None, connection: str | None, select: "Callable[[str], b
         raise typer.Exit(1)
 
 
-def _drift(target: Target, select: "Callable[[str], bool]") -> "list[Drift]":
+def _drift(target: "Target", select: "Callable[[str], bool]") -> "list[Drift]":
     from contextlib import closing
 
     from sv_assets.sources.database import open_database

@@ -24,16 +24,13 @@ class Merged:
     changes: tuple[str, ...]
 
 
-def merged(text: str, system: str, proposal: Proposal, gone: Callable[[str], bool], today: dt.date) -> Merged | None:
-    """The file with the proposal in it; None where it does not declare the system.
+def merged(text: str, system: str, proposal: Proposal, gone: Callable[[str], bool], today: dt.date) -> Merged:
+    """The file, which declares the system, with the proposal in it.
 
     `gone`: whether a declared table is no longer there (and was looked for). Raises ConfigurationError where its
     `tables` are written in a way that nothing can be added to.
     """
-    attributes = _attributes(text, system)
-    if attributes is None:
-        return None
-    tables = child(attributes, "tables")
+    tables = child(_attributes(text, system), "tables")
     if not isinstance(tables, yaml.SequenceNode) or tables.flow_style or not tables.value:
         raise ConfigurationError(
             f"system {system}: its `tables:` are written in one line, where nothing can be added. Write one `- name:` a line."
