@@ -61,6 +61,7 @@ def examine() -> list[Finding]:
         return [Finding("catalogue", False, "", str(error), 0)]
     findings.append(Finding("catalogue", True, f"{len(catalogue.sources)} sources declared", "", 0))
     findings.append(_try("MongoDB", _mongo))
+    findings.append(_driver([source for source in catalogue.sources if not source.is_queue]))
     for source in catalogue.sources:
         what = f"{source.system}: {source.name}"
         findings.append(_try(what, partial(_queue if source.is_queue else _table, source)))
@@ -89,14 +90,39 @@ def _mongo() -> str:
     return f"version {version}, {kind}, writes acknowledged by a majority"
 
 
+def _driver(tables: "list[Source]") -> Finding:
+    """Which ODBC driver reaches SQL Server, and why that one. It matters only where a connection is to SQL Server."""
+    from sv_assets.settings import resolve_optional
+    from sv_assets.sources.driver import driver_of, find_driver
+
+    what = "ODBC driver"
+    urls = sorted({url for source in tables if (url := resolve_optional(source.sql_system.connection))})
+    needed = [url for url in urls if url.startswith("mssql")]
+    try:
+        drivers = {driver_of(url) for url in needed} or {find_driver()}
+    except SvError as error:
+        if needed:
+            return Finding(what, False, "", str(error), 0)
+        return Finding(what, True, "none, and none is needed: no connection is to SQL Server", "", 0)
+    detail = "; ".join(f"{d.name} ({d.reason}){f'. {d.warning}' if d.warning else ''}" for d in drivers)
+    return Finding(what, True, detail, "", 0)
+
+
 def _table(source: "Source") -> str:
+    from sv_assets.landing.skip import why_not_now
+    from sv_assets.sources.capture import open_reader
     from sv_assets.sources.database import open_database
     from sv_assets.sources.table import count_rows, describe
 
-    database = open_database(source.sql_system)
+    if reason := why_not_now(source):
+        return f"not tried: {reason}"
+    database = open_database(source.sql_system, source)
     try:
         shape = describe(database, source)
-        return f"{database.engine.dialect.name}, {len(shape.columns)} columns, {count_rows(database, shape):,} rows, key {', '.join(source.table.key)}"
+        open_reader(database, shape)  # refuses what the database is not set up for
+        rows = count_rows(database, shape)
+        name = database.engine.dialect.name
+        return f"{name}, {len(shape.columns)} columns, {rows:,} rows, key {', '.join(source.table.key)}, {source.table.capture.mode}"
     finally:
         database.close()
 

@@ -53,6 +53,14 @@ def find_driver() -> Driver:
     )
 
 
+def driver_of(url: str) -> Driver:
+    """The driver that a connection to this URL uses."""
+    given = _given(sa.make_url(url))
+    if "dsn" in given:
+        return Driver(given["dsn"], "the data source that the connection names")
+    return Driver(given["driver"], "the connection names it") if "driver" in given else find_driver()
+
+
 def odbc_keywords(url: sa.URL, *, read_only: bool) -> dict[str, str]:
     """The keywords that pyodbc connects with, in the order of the URL, ours where the URL does not say otherwise.
 

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+import sqlglot
 from sqlalchemy.dialects.mssql.base import MSDialect
 
-from sv_assets.sources.capture import CaptureReader, open_reader
+from sv_assets.sources.capture import CaptureReader, cdc, cdc_tables, open_reader
 from sv_assets.sources.database import LegacyDatabase
 from sv_assets.sources.records import Window
 from sv_assets.sources.table import TableShape
@@ -179,3 +180,75 @@ def test_modified_at_reads_up_to_the_servers_own_clock(shop: Shop, server: SqlSe
     values = server.parameters[-1].values()
     assert "2026-11-23 11:59:59.0000000" in values, "the clock less the margin"
     assert "2026-11-23 08:55:00.0000000" in values, "the bookmark less the lag"
+
+
+# --- change tracking and CDC -----------------------------------------------------------------------------------------
+
+
+class LogServer(SqlServer):
+    """A server that keeps both logs: for each statement what it would say, and nothing changed."""
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> "LogServer":
+        super().execute(statement, parameters)
+        self._rows = []
+        return self
+
+    def one(self) -> Any:
+        text = self.statements[-1]
+        return ("Shop", 1) if "sys.databases" in text else (50, 10)
+
+    def all(self) -> Any:
+        return []
+
+
+def parsed(text: str) -> list[Any]:
+    """The statement as sqlglot's T-SQL dialect reads it; names in place of bound values."""
+    plain = re.sub(r"\[?__\[?POSTCOMPILE_(\w+)\]", r"@\1", re.sub(r":(\w+)", r"@\1", text))
+    return sqlglot.parse(plain, read="tsql")
+
+
+def test_changes_are_read_in_a_snapshot_transaction_with_their_versions_checked(shop: Shop) -> None:
+    server = LogServer()
+    source = shop.declare(capture="{mode: change_tracking}", key="Id, Code", rest=["page_rows: 5"])
+    database = LegacyDatabase(source.sql_system, cast(sa.Engine, server), ZoneInfo("Europe/London"))
+    reader = open_reader(database, TableShape(source, COLUMNS))
+    server.statements.clear()
+    (batch,) = reader.read({"change_tracking": 40, "after": [41, 7, "x"]})
+    snapshot, versions, changes = server.statements
+    assert snapshot == "SET TRANSACTION ISOLATION LEVEL SNAPSHOT"
+    assert "CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(" in versions
+    assert re.search(r"CHANGETABLE\(CHANGES \[dbo\]\.\[Item\], :\w+\) AS c", changes)
+    assert "LEFT OUTER JOIN dbo.[Item] AS t ON [Id] = ct.__key_0 AND [Code] = ct.__key_1" in changes
+    assert changes.endswith("ORDER BY [SYS_CHANGE_VERSION], __key_0, __key_1")
+    assert "[SYS_CHANGE_VERSION] >= " in changes
+    assert batch.position == {"change_tracking": 50}
+    assert reader.read({"change_tracking": 9}) is not None
+    for text in (versions, changes.replace("CHANGES [dbo].[Item], ", "")):
+        assert parsed(text)
+
+
+@pytest.mark.parametrize("how", ["changes", "window"])
+def test_change_tables_are_read_over_a_closed_interval_in_the_order_of_the_log(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    server = LogServer()
+    source = shop.declare(capture="{mode: cdc}", rest=["page_rows: 5", "partitions: {by: hour, start: 2026-01-01}"])
+    database = LegacyDatabase(source.sql_system, cast(sa.Engine, server), ZoneInfo("Europe/London"))
+    lowest, highest = (1).to_bytes(10), (99).to_bytes(10)
+    instance = cdc_tables.Instance("dbo_Item", lowest, frozenset(c.name for c in COLUMNS), True)
+    monkeypatch.setattr(cdc, "instances_of", lambda *_: [instance])
+    monkeypatch.setattr(cdc, "highest_lsn", lambda _: highest)
+    monkeypatch.setattr(cdc, "lsns_committed_within", lambda *_: (lowest, highest))
+    reader = open_reader(database, TableShape(source, COLUMNS))
+    if how == "changes":
+        batches = list(reader.read({"cdc": cdc.Place((5).to_bytes(10)).version}))
+        assert batches[-1].position == {"cdc": cdc.Place(highest).version}
+    else:
+        list(reader.read_window(Window(dt.date(2026, 11, 23), dt.date(2026, 11, 24))))
+    (page,) = server.statements
+    assert "FROM cdc.[dbo_Item_CT] AS ct" in page
+    assert re.search(r"__\$start_lsn <= ", page)
+    assert re.search(r"__\$operation != ", page)
+    assert page.endswith("ORDER BY __$start_lsn, __$command_id, __$seqval, __$operation")
+    assert "tran_end_time" in page, "partitions are times of commit"
+    assert parsed(page)
