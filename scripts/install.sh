@@ -33,6 +33,11 @@ if [ ! -x .venv/bin/pip ]; then
   fi
 fi
 
+if ! "$python" -c 'import ctypes; ctypes.CDLL("libodbc.so.2")' 2>/dev/null; then
+  echo "Installing unixODBC, by which SQL Server is reached"
+  apt_install unixodbc || echo "unixODBC is missing, so SQL Server cannot be reached (the demo can do without): apt-get install unixodbc" >&2
+fi
+
 echo "Installing the pinned packages (a minute or two the first time)"
 .venv/bin/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 .venv/bin/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .

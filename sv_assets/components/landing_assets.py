@@ -1,6 +1,7 @@
 """The assets of one source: the legacy table or queue (external), and its landing."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -57,19 +58,60 @@ def landed_keys(source: Source) -> list[dg.AssetKey]:
     return [landing_key(source), *([reconciliation_key(source)] if needs_reconciliation(source) else [])]
 
 
-def legacy_asset(source: Source) -> dg.AssetSpec:
-    """Lineage starts in the legacy system: an external asset that landing observes."""
+def legacy_asset(source: Source, refers_to: Sequence[Source] = ()) -> dg.AssetSpec:
+    """Lineage starts in the legacy system: an external asset that landing observes.
+
+    `refers_to` are the tables that its foreign keys point to, as far as lines between assets can show them.
+    """
+    metadata: dict[str, Any] = {
+        "declared name": source.name,
+        "personal data": ", ".join(sorted(source.entry.pii)) or "none declared",
+    }
+    if not source.is_queue:
+        metadata |= _declared_schema(source)
     return dg.AssetSpec(
         legacy_key(source),
+        deps=[legacy_key(other) for other in refers_to],
         description=source.entry.description or f"{source.name} in {source.system}.",
         group_name=f"legacy_{source.system}",
         kinds={"aws", "sqs"} if source.is_queue else {"sqlserver"},
         owners=source.declared_in.owners,
-        metadata={
-            "declared name": source.name,
-            "personal data": ", ".join(sorted(source.entry.pii)) or "none declared",
-        },
+        metadata=metadata,
     )
+
+
+def _declared_schema(source: Source) -> dict[str, Any]:
+    """The columns and foreign keys that the catalogue knows of a table."""
+    table = source.table
+    found: dict[str, Any] = {}
+    if table.columns:
+        columns = [
+            dg.TableColumn(name, kind, tags=_tags(source, name))
+            for name, kind in table.columns.items()
+            if isinstance(kind, str)
+        ]
+        found["dagster/column_schema"] = dg.TableSchema(columns=columns)
+    if table.foreign_keys:
+        found["foreign keys"] = "; ".join(
+            f"{', '.join(key.columns)} → {key.table} ({', '.join(key.key)})" for key in table.foreign_keys
+        )
+    return found
+
+
+def foreign_key_lineage(sources: Sequence[Source]) -> dict[str, list[Source]]:
+    """By source key, the sources its foreign keys point to, without those that would close a circle: assets form none."""
+    by_name = {source.name.casefold(): source for source in sources if not source.is_queue}
+    edges: dict[str, list[Source]] = {source.key: [] for source in sources}
+
+    def leads_to(start: Source, goal: Source) -> bool:
+        return start == goal or any(leads_to(other, goal) for other in edges[start.key])
+
+    for source in by_name.values():
+        for key in source.table.foreign_keys:
+            other = by_name.get(key.table.casefold())
+            if other is not None and other not in edges[source.key] and not leads_to(other, source):
+                edges[source.key].append(other)
+    return edges
 
 
 def landing_asset(source: Source) -> dg.AssetsDefinition:

@@ -10,11 +10,16 @@ from sv_assets.components.station import RETRIES, explained_failures
 from sv_assets.errors import ConfigurationError
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.landing.reconcile import live_count, needs_reconciliation
+from sv_assets.landing.skip import why_not_now
 from sv_assets.mongo import Store
 from sv_assets.resources import MongoResource
 from sv_assets.sources.database import open_database
+from sv_assets.sources.introspect.drift import Drift, drift_of_table
 from sv_assets.sources.queue import Queue
+from sv_assets.sources.schema import read_table
 from sv_assets.sources.table import count_rows, describe
+
+SCHEMA_CHECK = "schema_as_declared"
 
 
 def landing_checks(source: Source) -> dg.AssetChecksDefinition:
@@ -28,20 +33,28 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
         )
     )
 
+    specs = [
+        dg.AssetCheckSpec(
+            "keys_unique_and_present",
+            asset=key,
+            blocking=True,
+            description="Every row has a key, and no two the same.",
+        ),
+        counted,
+        dg.AssetCheckSpec(
+            "quarantine_empty", asset=key, description="No row or message of this source waits in quarantine."
+        ),
+    ]
+    if not source.is_queue:
+        specs.append(
+            dg.AssetCheckSpec(
+                SCHEMA_CHECK, asset=key, description="The table's columns, key and foreign keys are those declared."
+            )
+        )
+
     @dg.multi_asset_check(
         name=f"check_{source.system}_{source.slug}",
-        specs=[
-            dg.AssetCheckSpec(
-                "keys_unique_and_present",
-                asset=key,
-                blocking=True,
-                description="Every row has a key, and no two the same.",
-            ),
-            counted,
-            dg.AssetCheckSpec(
-                "quarantine_empty", asset=key, description="No row or message of this source waits in quarantine."
-            ),
-        ],
+        specs=specs,
         pool=f"legacy_{source.system}",
         retry_policy=RETRIES,
         can_subset=True,
@@ -62,7 +75,13 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
 
 def _table_checks(store: Store, source: Source) -> Iterator[dg.AssetCheckResult]:
     key = landing_key(source)
-    database = open_database(source.sql_system)
+    if reason := why_not_now(source):
+        for name in ("keys_unique_and_present", "row_count_matches_source", SCHEMA_CHECK):
+            yield dg.AssetCheckResult(
+                check_name=name, asset_key=key, passed=True, description=f"Not looked at: {reason}"
+            )
+        return
+    database = open_database(source.sql_system, source)
     try:
         shape = None
         problem = ""
@@ -93,8 +112,25 @@ def _table_checks(store: Store, source: Source) -> Iterator[dg.AssetCheckResult]
             description=description or _compared(source, in_source, live, waiting),
             metadata={"source_rows": in_source, "live_rows": live, "quarantined": waiting},
         )
+        found = shape.found if shape else read_table(database, source.name)
+        yield _schema_as_declared(source, drift_of_table(source.table, found))
     finally:
         database.close()
+
+
+def _schema_as_declared(source: Source, drift: list[Drift]) -> dg.AssetCheckResult:
+    held = "columns, key and foreign keys" if source.table.columns else "columns that its entry names"
+    sentences = " ".join(found.sentence for found in drift)
+    return dg.AssetCheckResult(
+        check_name=SCHEMA_CHECK,
+        asset_key=landing_key(source),
+        passed=not drift,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{sentences} `sv introspect {source.system}` brings the declaration up to date."
+        if drift
+        else f"{source.name} has the {held}.",
+        metadata={"differences": len(drift), **{d.kind: d.subject or d.table for d in drift}},
+    )
 
 
 def _compared(source: Source, in_source: int, live: int, waiting: int) -> str:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from sv_assets.catalogue.load import sources_of
 from sv_assets.catalogue.model import SqlServerSystemModel
-from sv_assets.components.landing_assets import landing_asset, legacy_asset
+from sv_assets.components.landing_assets import foreign_key_lineage, landing_asset, legacy_asset
 from sv_assets.components.landing_checks import landing_checks
 from sv_assets.components.reconciliation_assets import reconciliation_asset
 from sv_assets.landing.reconcile import needs_reconciliation
@@ -30,9 +30,10 @@ class SqlServerSystem(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         sources = sources_of(self.declared)
+        referred = foreign_key_lineage(sources)
         return dg.Definitions(
             assets=[
-                *(legacy_asset(s) for s in sources),
+                *(legacy_asset(s, referred[s.key]) for s in sources),
                 *(landing_asset(s) for s in sources),
                 *(reconciliation_asset(s) for s in sources if needs_reconciliation(s)),
             ],

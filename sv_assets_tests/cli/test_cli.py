@@ -152,7 +152,7 @@ def test_find_says_when_nobody_is_found_and_what_is_wrong_with_a_question(estate
 def test_doctor_tries_everything(estate: Estate) -> None:
     report = estate.json("doctor")
     assert report["healthy"]
-    assert len(report["findings"]) == 2 + 12
+    assert len(report["findings"]) == 3 + 12, "the catalogue, MongoDB, the ODBC driver, and every source"
 
 
 @pytest.mark.parametrize(

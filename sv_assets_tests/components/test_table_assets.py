@@ -7,7 +7,15 @@ import dagster as dg
 import pytest
 
 from sv_assets.catalogue import Source
-from sv_assets.components.landing_assets import CAPTURE_CHECK, landing_asset, landing_key, partitions_of
+from sv_assets.components.landing_assets import (
+    CAPTURE_CHECK,
+    foreign_key_lineage,
+    landing_asset,
+    landing_key,
+    legacy_asset,
+    partitions_of,
+)
+from sv_assets.components.landing_checks import SCHEMA_CHECK, landing_checks
 from sv_assets.components.reconciliation_assets import DELETES_CHECK, reconciliation_asset
 from sv_assets.landing.skip import why_not_now
 from sv_assets.mongo import Store
@@ -139,3 +147,47 @@ def test_a_table_that_vanished_keeps_what_has_landed(store: Store, shop: Shop) -
     assert result.success
     assert "vanished from shop" in checks_of(result)[DELETES_CHECK][1]
     assert live_names(store, source) == {1: "old"}
+
+
+COLUMNS = "columns: {Id: int, Name: nvarchar(40), Price: 'decimal(9,2)', ModifiedAt: datetime2(3), RowVer: rowversion}"
+
+
+def schema_check(source: Source, instance: dg.DagsterInstance) -> tuple[bool, str]:
+    result = dg.materialize(
+        [landing_asset(source), landing_checks(source)], resources={"mongo": MongoResource()}, instance=instance
+    )
+    return checks_of(result)[SCHEMA_CHECK]
+
+
+def test_a_schema_that_drifts_from_its_declaration_is_said_and_the_run_goes_on(store: Store, shop: Shop) -> None:
+    shop.table("Item", ITEM, [item(1)])
+    source = shop.declare(capture=CAPTURES["snapshot"], rest=[COLUMNS])
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert schema_check(source, instance) == (True, "dbo.Item has the columns, key and foreign keys.")
+        shop.run("ALTER TABLE Item ADD COLUMN Colour NVARCHAR(9)")
+        shop.run("ALTER TABLE Item DROP COLUMN Price")
+        passed, sentence = schema_check(source, instance)
+    assert not passed
+    assert "Colour is new: nvarchar(9)" in sentence
+    assert "Price is no longer there" in sentence
+    assert "`sv introspect shop` brings the declaration up to date" in sentence
+    assert live_names(store, source) == {1: "old"}
+
+
+def test_foreign_keys_are_lines_between_the_legacy_tables_unless_they_close_a_circle(shop: Shop) -> None:
+    refers = "foreign_keys: [{{columns: [{0}], table: {1}, key: [Id]}}]"
+    entry = "    - {{name: {0}, key: [Id], capture: {{mode: snapshot}}, {1}}}\n"
+    shop.catalogued.declare(
+        entry.format("dbo.A", refers.format("B", "dbo.B"))
+        + entry.format("dbo.B", refers.format("C", "dbo.C"))
+        + entry.format("dbo.C", refers.format("A", "dbo.A"))
+        + entry.format("dbo.D", refers.format("D", "dbo.D"))
+    )
+    sources = shop.catalogue.sources
+    lineage = foreign_key_lineage(sources)
+    assert {key: [other.name for other in others] for key, others in lineage.items()} == {
+        "shop.a": ["dbo.B"], "shop.b": ["dbo.C"], "shop.c": [], "shop.d": [],
+    }  # fmt: skip
+    specs = [legacy_asset(source, lineage[source.key]) for source in sources]
+    dg.Definitions(assets=specs).resolve_asset_graph()
+    assert specs[2].metadata["foreign keys"] == "A → dbo.A (Id)"
