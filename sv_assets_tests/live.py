@@ -14,6 +14,7 @@ from urllib.parse import quote_plus
 import pytest
 import sqlalchemy as sa
 
+from sv_assets.sources.database import close_sessions
 from sv_assets.sources.driver import odbc_keywords, odbc_string
 
 URL = os.environ.get("SV_TEST_SQLSERVER_URL", "")
@@ -76,6 +77,7 @@ def live_database() -> Iterator[LiveDatabase]:
     try:
         yield LiveDatabase(name, {**keywords, "database": name})
     finally:
+        close_sessions()
         server.run(f"DROP DATABASE {name}")
 
 

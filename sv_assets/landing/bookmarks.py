@@ -1,6 +1,7 @@
 """Bookmarks: how far each source has been read. They live in MongoDB, and move only after what they cover is safe."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Document, Store
@@ -8,15 +9,16 @@ from sv_assets.sources.records import Position
 
 
 class Bookmark:
-    """The bookmark of one source."""
+    """The bookmark of one source: captured by `mode`, its rows told apart by the columns `key` (none for a queue)."""
 
-    def __init__(self, store: Store, source_key: str, mode: str) -> None:
+    def __init__(self, store: Store, source_key: str, mode: str, key: Sequence[str] = ()) -> None:
         self._collection = store.control["bookmarks"]
         self._id = source_key
         self._mode = mode
+        self._key = list(key)
 
     def read(self) -> Position | None:
-        """Where the last run got to; None before the first. Raises ConfigurationError if the capture mode changed."""
+        """Where the last run got to; None before the first. Raises ConfigurationError if capture mode or key changed."""
         document = self._collection.find_one({"_id": self._id})
         if document is None:
             return None
@@ -24,6 +26,11 @@ class Bookmark:
             raise ConfigurationError(
                 f"{self._id} was captured by {document['mode']} and is now declared as {self._mode}; their versions do not "
                 f"compare. Forget the old copy with `sv reset {self._id}`, then run again."
+            )
+        if document.get("key", self._key) != self._key:
+            raise ConfigurationError(
+                f"{self._id} landed by the key ({', '.join(document['key'])}) and is now declared with ({', '.join(self._key)}). "
+                f"Forget the old copy with `sv reset {self._id}`, then run again."
             )
         position: Position = document["position"]
         return position
@@ -33,6 +40,7 @@ class Bookmark:
         document: Document = {
             "_id": self._id,
             "mode": self._mode,
+            "key": self._key,
             "position": dict(position),
             "moved_at": dt.datetime.now(dt.timezone.utc),
             "run_id": run_id,

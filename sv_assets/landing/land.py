@@ -68,12 +68,12 @@ def land_table(
     database = open_database(source.sql_system, source)
     try:
         with explained_mongo_errors():
-            shape = describe(database, source)
+            bookmark = Bookmark(store, source.key, source.table.capture.mode, source.table.key)
+            position = bookmark.read()
+            shape = describe(database, source, landed_before=position is not None and not full)
             report.columns = [(column.name, column.declaration) for column in shape.columns]
             reader = open_reader(database, shape)
-            writer = LandingWriter(store, catalogue, source, run_id)
-            bookmark = Bookmark(store, source.key, reader.mode)
-            position = bookmark.read()
+            writer = LandingWriter(store, catalogue, source, run_id, goes_on=position is not None)
             report.bookmark_before = shown(position)
             batches = _read(reader, None if full else position, window, report)
             progress = Progress(f"landing {source.key}", "rows")

@@ -63,7 +63,7 @@ def reconcile_table(
     database = open_database(source.sql_system, source)
     try:
         with explained_mongo_errors():
-            shape = describe(database, source)
+            shape = describe(database, source, landed_before=True)
             found = compare(
                 store, database, shape, open_reader(database, shape), run_id,
                 compare_all=compare_all, allow_deletes=allow_deletes,
@@ -87,7 +87,7 @@ def compare(
     """As `reconcile_table`, with a table that is open already."""
     source = shape.source
     collection = store.landing[source.key]
-    found = Reconciliation(count_rows(database, shape, reader.believable()), live_count(collection))
+    found = Reconciliation(count_rows(database, shape, reader.believable()), _roughly_live(collection))
     waiting = Quarantine(store, source.key).count()
     if not compare_all and found.landed + waiting <= found.in_source:
         return found
@@ -110,6 +110,11 @@ def compare(
             _, deleted = bulk_write(collection, [tombstone(origin, key, version) for key in keys])
             found.deleted += deleted
     return found
+
+
+def _roughly_live(collection: Collection[Document]) -> int:
+    """As `live_count`, by what the server keeps of the size of a collection: enough to decide whether to look closely."""
+    return collection.estimated_document_count() - collection.count_documents({"_sv.deleted": True})
 
 
 def live_count(collection: Collection[Document]) -> int:

@@ -53,15 +53,21 @@ class Prepared:
 
 
 class LandingWriter:
-    """Writes the records of one source to its landing collection."""
+    """Writes the records of one source to its landing collection.
 
-    def __init__(self, store: Store, catalogue: Catalogue, source: Source, run_id: str) -> None:
+    `goes_on`: something of it has landed before, so nobody need look whether the collection is empty.
+    """
+
+    def __init__(
+        self, store: Store, catalogue: Catalogue, source: Source, run_id: str, *, goes_on: bool = False
+    ) -> None:
         self._source = source
         self.run_id = run_id
         self.collection = store.landing[source.key]
         self.quarantine = Quarantine(store, source.key)
         ensure_indexes(self.collection, landing_indexes(catalogue, source))
-        self._is_first_load = not source.is_queue and self.collection.estimated_document_count() == 0
+        may_be_empty = not (goes_on or source.is_queue)
+        self._is_first_load = may_be_empty and self.collection.estimated_document_count() == 0
         self._ask_first = True
 
     def prepare(self, batch: Batch) -> Prepared:

@@ -10,6 +10,7 @@ from sv_assets.sources.keys import compared_id, document_id, key_text
 from sv_assets.sources.records import Record, Rejected, Version
 from sv_assets.sources.table import TableShape
 from sv_assets.sources.types import OTHER, Column, Converter, Marked, converter, sql_type
+from sv_assets.sources.types.plain import identifier_as_stored
 
 VersionOf = Callable[[Sequence[Any]], Version]
 _BSON_SAFE = (str, bool, float, bytes, type(None))
@@ -21,11 +22,12 @@ class RowConverter:
     def __init__(self, shape: TableShape, zone: ZoneInfo, version_of: VersionOf) -> None:
         self.columns = shape.columns
         self._names = [column.name for column in shape.columns]
-        self._converters = [
-            (column.name, converter(column, zone), sql_type(column).passes or type(None)) for column in shape.columns
-        ]
         table = shape.source.table
         self._key: list[str] = list(table.key)
+        self._converters = [
+            (column.name, self._converter_of(column, zone), sql_type(column).passes or type(None))
+            for column in shape.columns
+        ]
         self._key_indexes = [self._names.index(name) for name in self._key]
         keys = [shape.columns[index] for index in self._key_indexes]
         self._tells_case = [column.is_case_sensitive for column in keys] if any(map(_may_be_text, keys)) else []
@@ -33,6 +35,11 @@ class RowConverter:
         self._partition_by = table.partitions.by if table.partitions else "day"
         self._zone = zone
         self._version_of = version_of
+
+    def _converter_of(self, column: Column, zone: ZoneInfo) -> Converter:
+        if column.type_name == "uniqueidentifier" and column.name not in self._key:
+            return identifier_as_stored
+        return converter(column, zone)
 
     def raw_key(self, row: Sequence[Any]) -> list[Any]:
         """The key values as the driver gave them, for the next page."""

@@ -42,6 +42,9 @@ _VERSIONING = sa.text(
     "SELECT snapshot_isolation_state, is_read_committed_snapshot_on FROM sys.databases WHERE database_id = DB_ID()"
 )
 _QUERY_SECONDS = 120
+_SESSION_SECONDS = 900
+_ENGINES: dict[tuple[str, int], sa.Engine] = {}
+"""A connection costs SQL Server and us more than an incremental read that finds nothing, so a run's tables share them."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,9 @@ class LegacyDatabase:
         return moment
 
     def close(self) -> None:
-        self.engine.dispose()
+        """Give everything back; sessions of SQL Server stay open for the next table, until `close_sessions`."""
+        if self.is_sqlite:
+            self.engine.dispose()
 
 
 def _with_any_text(work: Callable[[sa.Connection], T], connection: sa.Connection) -> T:
@@ -201,11 +206,15 @@ def _sql_server(system: SqlServerSystemModel, url: sa.URL, needs_primary: bool) 
         ) from None
     pyodbc.pooling = False  # the pool is ours; the driver manager's would hand over sessions with our settings lost
     text = odbc_string(odbc_keywords(url, read_only=not needs_primary))
+    known = _ENGINES.get((text, system.max_connections))
+    if known is not None:
+        return known
     engine = sa.create_engine(
         url.set(host=None, port=None, username=None, password=None, database=None, query={"odbc_connect": text}),
         pool_size=system.max_connections,
         max_overflow=0,
         pool_pre_ping=True,
+        pool_recycle=_SESSION_SECONDS,
         hide_parameters=True,
         connect_args={"timeout": 15},
     )
@@ -223,4 +232,12 @@ def _sql_server(system: SqlServerSystemModel, url: sa.URL, needs_primary: bool) 
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL SNAPSHOT")
         connection.commit()
 
+    _ENGINES[text, system.max_connections] = engine
     return engine
+
+
+def close_sessions() -> None:
+    """Close the sessions with SQL Server that are kept for the tables to come."""
+    for engine in _ENGINES.values():
+        engine.dispose()
+    _ENGINES.clear()

@@ -11,7 +11,7 @@ from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError
 from sv_assets.sources.database import LegacyDatabase
 from sv_assets.sources.introspect.found import TableFound
-from sv_assets.sources.schema import read_table
+from sv_assets.sources.schema import read_columns, read_table
 from sv_assets.sources.types import Column, sql_type
 
 _CAPTURED_BY = {
@@ -27,7 +27,7 @@ class TableShape:
     source: Source
     columns: tuple[Column, ...]
     found: TableFound | None = None
-    """The whole table as the database describes it; None where only some columns are read."""
+    """The whole table as the database describes it; None where only its columns were asked for."""
 
     @property
     def clause(self) -> sa.Table:
@@ -40,20 +40,25 @@ class TableShape:
         return [by_name[name] for name in self.source.table.key]
 
 
-def describe(database: LegacyDatabase, source: Source) -> TableShape:
-    """Read what the table has and check the declaration against it.
+def describe(database: LegacyDatabase, source: Source, *, landed_before: bool = False) -> TableShape:
+    """Read what the table has and check the declaration against it; its columns alone where it has `landed_before`.
 
     Raises ConfigurationError, with the nearest names, for a table or column that is not there, and for a key that no
     unique index covers and whose values repeat.
     """
-    found = read_table(database, source.name)
+    schema, _, name = source.name.rpartition(".")
+    found = None if landed_before else read_table(database, source.name)
     if found is None:
-        schema, _, name = source.name.rpartition(".")
+        columns = database.read(lambda connection: read_columns(database, connection, schema, name))
+    else:
+        columns = list(found.columns)
+    if not columns:
         names = database.read(lambda connection: _table_names(database, connection, schema))
         raise ConfigurationError(f"system {source.system}: there is no table {source.name}. {_hint(name, names)}")
-    shape = TableShape(source, found.columns, found)
+    shape = TableShape(source, tuple(columns), found)
     _check_columns(shape)
-    _check_key(database, shape, found)
+    if found is not None:
+        _check_key(database, shape, found)
     return shape
 
 

@@ -193,6 +193,7 @@ def test_a_log_in_that_may_only_read_is_enough(
         database.close()
         assert len(live_names(store, source)) == 10
     finally:
+        legacy.close_sessions()
         server.run(f"REVOKE SELECT ON dbo.Item FROM {name}", f"DROP USER {name}", f"DROP LOGIN {name}")
 
 

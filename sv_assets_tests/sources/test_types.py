@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sv_assets.errors import DataError
 from sv_assets.mongo import CODEC
 from sv_assets.sources.types import Column, Marked, converter
+from sv_assets.sources.types.plain import identifier_as_stored
 
 LONDON = ZoneInfo("Europe/London")
 UTC = dt.timezone.utc
@@ -240,3 +241,16 @@ def test_case_counts_where_the_collation_says_so() -> None:
         assert Column("c", "varchar", 9, collation=collation).is_case_sensitive
     for unfolded in (None, "Latin1_General_CI_AS", "SQL_Latin1_General_CP1_CI_AS", "bbf_unicode_cp1_ci_as"):
         assert not Column("c", "varchar", 9, collation=unfolded).is_case_sensitive
+
+
+@given(
+    st.uuids(), st.sampled_from([str, lambda value: str(value).upper(), lambda value: value, lambda value: value.hex])
+)
+def test_a_uniqueidentifier_as_stored_is_the_same_identifier(value: uuid.UUID, given_as: Any) -> None:
+    assert through_bson(identifier_as_stored(given_as(value))) == value
+
+
+@pytest.mark.parametrize("value", ["0000 000-0000-0000-0000-000000000000", "x" * 36, "-" * 36, "", None, 5, " " * 36])
+def test_what_is_no_uniqueidentifier_is_not_stored_as_one(value: Any) -> None:
+    with pytest.raises(DataError):
+        identifier_as_stored(value)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sv_assets.catalogue.model import ForeignKey, TableEntry, VanishedColumn
 from sv_assets.sources.introspect.found import DatabaseFound, ForeignKeyFound, TableFound
-from sv_assets.sources.types import Column
+from sv_assets.sources.types import Column, sql_type
 
 Kind = Literal[
     "table_vanished",
@@ -101,7 +101,7 @@ def _columns(entry: TableEntry, found: TableFound) -> Iterator[Drift]:
 
 
 def _key(entry: TableEntry, found: TableFound) -> Iterator[Drift]:
-    present = found.unique_keys
+    present = [key for key in found.unique_keys if all(_can_be_declared(found.column(name)) for name in key)]
     declared = set(entry.key)
     if present and declared <= set(found.column_names) and not any(set(key) <= declared for key in present):
         now = ", ".join(present[0])
@@ -111,6 +111,11 @@ def _key(entry: TableEntry, found: TableFound) -> Iterator[Drift]:
             ", ".join(entry.key),
             f"{entry.name}: the database no longer holds its key ({', '.join(entry.key)}) unique; it has ({now}).",
         )
+
+
+def _can_be_declared(column: Column | None) -> bool:
+    """What is null, or cannot be put in order, is no key of a declared table whatever the database holds unique."""
+    return column is not None and not column.nullable and (sql_type(column).orders or column.type_name == "text")
 
 
 def _foreign_keys(entry: TableEntry, found: TableFound) -> Iterator[Drift]:

@@ -12,6 +12,7 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from bson import Decimal128, Int64
+from bson.binary import UUID_SUBTYPE, Binary
 
 from sv_assets.errors import DataError
 
@@ -120,6 +121,18 @@ def identifier(value: Any) -> uuid.UUID:
         return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
     except (AttributeError, TypeError, ValueError):
         raise DataError("is not a uniqueidentifier") from None
+
+
+def identifier_as_stored(value: Any) -> Binary:
+    """A uniqueidentifier as BSON keeps it. pymongo would make that of a UUID by Python code of its own, at twice the cost."""
+    if type(value) is str and len(value) == 36 and value[8] == value[13] == value[18] == value[23] == "-":
+        try:
+            raw = bytes.fromhex(value.replace("-", ""))
+        except ValueError:
+            raw = b""
+        if len(raw) == 16:
+            return Binary(raw, UUID_SUBTYPE)
+    return Binary(identifier(value).bytes, UUID_SUBTYPE)
 
 
 def binary(value: Any) -> bytes:

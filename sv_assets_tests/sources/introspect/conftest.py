@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,5 +67,5 @@ class Introspected:
 
 
 @pytest.fixture
-def shop(catalogued: Catalogued) -> Iterator[Introspected]:
-    yield Introspected(catalogued)
+def shop(catalogued: Catalogued) -> Introspected:
+    return Introspected(catalogued)
