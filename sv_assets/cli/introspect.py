@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sv_assets.cli.output import JsonOption, console, errors, print_json, table
-from sv_assets.errors import ConfigurationError
+from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, table
+from sv_assets.errors import ConfigurationError, SvError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,14 +58,20 @@ def introspect(
     def select(name: str) -> bool:
         return is_selected(name, only or [], exclude or [])
 
-    if diff:
-        _diff(system, connection, select, json)
-        return
-    if system is None:
-        raise ConfigurationError("Which system? Name one, as `sv introspect crm`; only --diff looks at all of them.")
-    target = target_of(system, connection, output, owner, time_zone)
-    proposal, found, profiles = _look(target, select, sample)
-    outcome = declare(target, proposal, found, select, dry_run)
+    try:
+        if diff:
+            _diff(system, connection, select, json)
+            return
+        if system is None:
+            raise ConfigurationError(
+                "Which system? Name one, as `sv introspect crm`; only --diff looks at all of them."
+            )
+        target = target_of(system, connection, output, owner, time_zone)
+        proposal, found, profiles = _look(target, select, sample)
+        outcome = declare(target, proposal, found, select, dry_run)
+    except TransientError as error:  # 1 would say that there is drift
+        complain(str(error))
+        raise typer.Exit(2) from None
     if json:
         print_json(_as_json(target, proposal, profiles, outcome, dry_run))
         return
@@ -97,7 +103,10 @@ def _look(
         for proposed in proposal.tables if sample else ():
             progress(f"{proposed.found.full_name}: profile")
             personal = {**proposed.pii, **(proposed.declared.pii if proposed.declared else {})}
-            profiles[proposed.found.full_name] = profile(database, proposed.found, personal, sample)
+            try:
+                profiles[proposed.found.full_name] = profile(database, proposed.found, personal, sample)
+            except SvError as error:
+                complain(f"{proposed.found.full_name} has no profile: {error}")
     return proposal, found, profiles
 
 
@@ -263,8 +272,11 @@ def _drift(target: "Target", select: "Callable[[str], bool]") -> "list[Drift]":
 
     from sv_assets.sources.database import open_database
     from sv_assets.sources.introspect.drift import drift_of_system
+    from sv_assets.sources.introspect.render import says_left_out
     from sv_assets.sources.schema import read_database
 
     with closing(open_database(target.system)) as database, errors.status(f"{target.system.system}: compared"):
         found = read_database(database)
-    return drift_of_system({entry.name: entry for entry in target.system.tables}, found, select)
+    text = target.file.read_text(encoding="utf-8")
+    entries = {entry.name: entry for entry in target.system.tables}
+    return drift_of_system(entries, found, select, lambda name: says_left_out(text, name))

@@ -129,8 +129,13 @@ def _schema_as_declared(source: Source, drift: list[Drift]) -> dg.AssetCheckResu
         description=f"{sentences} `sv introspect {source.system}` brings the declaration up to date."
         if drift
         else f"{source.name} has the {held}.",
-        metadata={"differences": len(drift), **{d.kind: d.subject or d.table for d in drift}},
+        metadata={"differences": len(drift), **_by_kind(drift)},
     )
+
+
+def _by_kind(drift: list[Drift]) -> dict[str, str]:
+    kinds = {found.kind: [d.subject or d.table for d in drift if d.kind == found.kind] for found in drift}
+    return {kind: ", ".join(subjects) for kind, subjects in kinds.items()}
 
 
 def _compared(source: Source, in_source: int, live: int, waiting: int) -> str:

@@ -158,7 +158,7 @@ def open_database(system: SqlServerSystemModel, source: Source | None = None) ->
     try:
         url = sa.make_url(settings.resolve(connection, where))
         engine = _sqlite(system, url) if url.get_backend_name() == "sqlite" else _sql_server(system, url, needs_primary)
-    except (exc.ArgumentError, exc.NoSuchModuleError, ValueError) as error:
+    except (exc.ArgumentError, exc.NoSuchModuleError, ImportError, ValueError) as error:
         raise ConfigurationError(
             f"{where}: its connection is not a database URL we know ({type(error).__name__}). It looks like "
             "mssql+pyodbc://user:password@host/database or sqlite:////path/to/file."

@@ -11,8 +11,9 @@ from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError
 from sv_assets.sources.database import LegacyDatabase
 from sv_assets.sources.introspect.found import TableFound
+from sv_assets.sources.introspect.keys import orders
 from sv_assets.sources.schema import read_columns, read_table
-from sv_assets.sources.types import Column, sql_type
+from sv_assets.sources.types import Column
 
 _CAPTURED_BY = {
     "rowversion": ("rowversion", "timestamp", "binary", "varbinary"),
@@ -111,7 +112,7 @@ def _check_key(database: LegacyDatabase, shape: TableShape, found: TableFound) -
     """A unique index over (part of) the key answers without a scan; else the rows themselves are asked."""
     source = shape.source
     key = set(source.table.key)
-    unordered = next((column for column in shape.key_columns if not sql_type(column).orders), None)
+    unordered = next((column for column in shape.key_columns if not orders(database, column)), None)
     if unordered:
         raise ConfigurationError(
             f"system {source.system}: the key of {source.name} has the column {unordered.name}, whose type {unordered.type_name} "

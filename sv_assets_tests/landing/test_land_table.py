@@ -11,6 +11,7 @@ from pymongo import MongoClient
 
 from sv_assets.errors import ConfigurationError, TransientError
 from sv_assets.landing.land import LandingReport, land_table
+from sv_assets.landing.reset import forget
 from sv_assets.landing.writer import LandingWriter, Prepared
 from sv_assets.mongo import Store, bulk_write, open_store
 from sv_assets.sources.capture import CaptureReader
@@ -415,3 +416,14 @@ def test_a_decimal_key_lands_as_the_whole_number_that_it_is(store: Store, shop: 
     assert land(store, shop, source).outcome.inserted == 2
     assert land(store, shop, source).outcome.unchanged == 2
     assert sorted(documents(store, source)) == [1, 12345678901]
+
+
+def test_a_changed_key_is_refused_until_the_old_copy_is_forgotten(store: Store, shop: Shop) -> None:
+    shop.table("Item", "Id INT NOT NULL PRIMARY KEY, Code NVARCHAR(9) NOT NULL UNIQUE", [(1, "a")])
+    land(store, shop, shop.declare())
+    renamed = shop.declare(key="Code")
+    with pytest.raises(ConfigurationError, match=r"landed by the key \(Id\).*sv reset shop.item"):
+        land(store, shop, renamed)
+    forget(store, renamed)
+    land(store, shop, renamed, full=True, allow_deletes=True)
+    assert [key for key, d in documents(store, renamed).items() if not d["_sv"]["deleted"]] == ["a"]

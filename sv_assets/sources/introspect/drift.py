@@ -52,18 +52,22 @@ def drift_of_table(entry: TableEntry, found: TableFound | None) -> list[Drift]:
 
 
 def drift_of_system(
-    declared: Mapping[str, TableEntry], found: DatabaseFound, select: Callable[[str], bool] = lambda _: True
+    declared: Mapping[str, TableEntry],
+    found: DatabaseFound,
+    select: Callable[[str], bool] = lambda _: True,
+    left_out: Callable[[str], bool] = lambda _: False,
 ) -> list[Drift]:
-    """The differences of all selected tables, and the tables that are not declared. `declared` goes by full name."""
+    """The differences of all selected tables, and the tables that are not declared, but for those `left_out` on purpose."""
     drift: list[Drift] = []
     for name, entry in declared.items():
         if select(name):
             drift += drift_of_table(entry, found.table(name))
     known = {table.full_name for name in declared if (table := found.table(name)) is not None}
     for table in found.tables:
-        if not table.is_view and table.full_name not in known and select(table.full_name):
-            sentence = f"{table.full_name} is in the database and is not declared."
-            drift.append(Drift("table_undeclared", table.full_name, "", sentence))
+        name = table.full_name
+        if not table.is_view and name not in known and select(name) and not left_out(name):
+            sentence = f"{name} is in the database and is not declared."
+            drift.append(Drift("table_undeclared", name, "", sentence))
     return drift
 
 

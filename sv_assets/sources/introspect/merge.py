@@ -12,8 +12,8 @@ from sv_assets.errors import ConfigurationError
 from sv_assets.sources.introspect.drift import canonical_type, foreign_key_text, same_foreign_key
 from sv_assets.sources.introspect.edits import Edits, child, end_of
 from sv_assets.sources.introspect.found import ForeignKeyFound
-from sv_assets.sources.introspect.propose import Proposal, TableProposal
-from sv_assets.sources.introspect.render import columns_of, entry, flow, foreign_key
+from sv_assets.sources.introspect.propose import LeftOut, Proposal, TableProposal
+from sv_assets.sources.introspect.render import columns_of, entry, flow, foreign_key, left_out, says_left_out
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ def merged(text: str, system: str, proposal: Proposal, gone: Callable[[str], boo
             edits.set_word(node, "vanished", today)
             changes.append(f"{name} is no longer there: marked as vanished.")
     new = [table for table in proposal.tables if table.declared is None]
-    _append(edits, tables, new)
+    left = [table for table in proposal.left_out if not says_left_out(text, table.name)]
+    _append(edits, tables, new, left)
+    changes += [f"{table.name} was left out: {table.reason}." for table in left]
     changes += [f"{table.found.full_name} was added." for table in new]
     return Merged(edits.applied(), tuple(changes))
 
@@ -59,13 +61,13 @@ def _attributes(text: str, system: str) -> yaml.Node | None:
     return None
 
 
-def _append(edits: Edits, tables: yaml.SequenceNode, new: Sequence[TableProposal]) -> None:
-    if not new:
-        return
+def _append(edits: Edits, tables: yaml.SequenceNode, new: Sequence[TableProposal], left: Sequence[LeftOut]) -> None:
     column = tables.start_mark.column
     lines: list[str] = []
     for table in new:
         lines += ["", *entry(table, column)]
+    if left:
+        lines += ["", *left_out(left, column)]
     edits.insert_lines(edits.end_of_block(tables, column), lines)
 
 

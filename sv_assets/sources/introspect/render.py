@@ -108,7 +108,13 @@ def feeds(found: Sequence[Candidate], indent: int) -> list[str]:
 
 def left_out(found: Sequence[LeftOut], indent: int) -> list[str]:
     """What is not declared, as comments with the reason."""
-    return [f"{' ' * indent}# Left out: {comment(f'{table.name}: {table.reason}')}" for table in found]
+    return [f"{' ' * indent}{_left_out(table.name)}{comment(f': {table.reason}')}" for table in found]
+
+
+def says_left_out(text: str, name: str) -> bool:
+    """True where a comment of the file says that this table was left out on purpose."""
+    begin = _left_out(name)
+    return any(line.strip() == begin or line.lstrip().startswith(f"{begin}:") for line in text.splitlines())
 
 
 def document(system: str, connection: str, owner: str, time_zone: str, proposal: Proposal, newline: str = "\n") -> str:
@@ -140,6 +146,10 @@ def remarked(lines: list[str], remark: str, indent: int) -> list[str]:
     if len(lines) == 1 and len(lines[0]) + len(text) + 4 <= WIDTH:
         return [f"{lines[0]}  # {text}"]
     return [f"{' ' * indent}# {text}", *lines]
+
+
+def _left_out(name: str) -> str:
+    return f"# Left out: {comment(name)}"
 
 
 def _feed(candidate: Candidate, indent: int) -> list[str]:

@@ -8,7 +8,9 @@ import pytest
 from sv_assets.catalogue.capture import ModifiedAtCapture, RowversionCapture
 from sv_assets.catalogue.feeds import Feeds, Reference
 from sv_assets.errors import ConfigurationError
+from sv_assets.landing.land import land_table
 from sv_assets.local.generator import legacy_schema
+from sv_assets.mongo import Store
 from sv_assets_tests.sources.introspect.conftest import Introspected
 from sv_assets_tests.sources.introspect.samples import CHINOOK, NORTHWIND
 
@@ -98,6 +100,16 @@ def test_chinook_takes_invoices_for_orders(shop: Introspected) -> None:
     assert (line.order.id, line.line, line.sku) == ("InvoiceId", "InvoiceLineId", "TrackId")
     assert "Name" not in shop.table("dbo.Artist").pii
     assert shop.table("dbo.Invoice").columns["Total"] == "numeric(10,2)"
+
+
+@pytest.mark.parametrize("database", [NORTHWIND, CHINOOK])
+def test_every_table_lands_by_the_file_as_it_is(shop: Introspected, store: Store, database: str) -> None:
+    shop.script(database)
+    shop.introspect()
+    for source in shop.catalogue.sources:
+        land_table(store, shop.catalogue, source, "run")
+        landed = store.landing[source.key].count_documents({"_sv.deleted": {"$ne": True}})
+        assert landed == source.table.rows, source.name
 
 
 def test_the_retailers_own_databases_are_declared_as_people_declared_them(shop: Introspected) -> None:

@@ -91,6 +91,34 @@ def test_what_was_added_of_a_table_that_is_declared_is_facts_and_masks(shop: Int
     assert shop.table("dbo.Invoice").feeds.order is None, "its customers are not declared to be people"
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        "      description: |\n        One row\n        a customer.\n",
+        "      description: 'One row\n        a customer.'   # said twice\n",
+        "      foreign_keys:\n      - {columns: [Id], table: dbo.B, key: [Id]}\n      # of old\n\n",
+        "      pii:\n        Old: name\n",
+        "      columns: {}",
+        "      rows: 3",
+    ],
+)
+@pytest.mark.parametrize("after", ["", "  max_connections: 1\n"])
+def test_facts_are_added_below_whatever_stands_last(shop: Introspected, last: str, after: str) -> None:
+    shop.catalogued.declare("    - name: dbo.A\n      key: [Id]\n      capture: {mode: snapshot}\n")
+    shop.file.write_text(shop.text + last + ("\n" if after and not last.endswith("\n") else "") + after)
+    entry = shop.table("dbo.A")
+    shop.script(
+        "CREATE TABLE A (Id INT NOT NULL PRIMARY KEY REFERENCES C, Old INT); CREATE TABLE C (Id INT NOT NULL PRIMARY KEY)"
+    )
+    shop.introspect()
+    now = shop.table("dbo.A")
+    assert (now.columns, now.rows, now.foreign_keys[-1].table) == ({"Id": "int", "Old": "int"}, 0, "dbo.C")
+    facts = ("columns", "rows", "foreign_keys")
+    assert now.model_dump(exclude=set(facts)) == entry.model_dump(exclude=set(facts))
+    assert all(line in shop.text.splitlines() for line in after.splitlines())
+    assert shop.introspect()["changes"] == []
+
+
 def test_new_tables_are_appended_below_the_last_one(shop: Introspected) -> None:
     shop.script(CHINOOK)
     shop.introspect("--only", "Track")
