@@ -9,6 +9,7 @@ from sv_assets.mongo import Document, content_hash
 from sv_assets.sources.records import Version
 
 _STORED: Document = {"$ifNull": ["$_sv.version", None]}
+_IS_MISSING: Document = {"$eq": ["$_sv.op", MISSING]}
 
 
 def insert(document: LandingDocument) -> InsertOne[Any]:
@@ -28,7 +29,7 @@ def upsert(document: LandingDocument) -> UpdateOne:
     later = {"$lt": ["$_sv.extracted_at", document.extracted_at]}
     later_read_of_the_same_version = {"$and": [{"$eq": [_STORED, version]}, later, {"$not": [same]}]}
     # A row that is read after it was found to be missing is back, whatever version it brings.
-    back = {"$and": [{"$eq": ["$_sv.op", MISSING]}, later]}
+    back = {"$and": [_IS_MISSING, later]}
     raised = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": ["$_sv", {"version": version}]}}]}
     changed = {"$cond": [same, raised, {"$literal": document.raw}]}
     wins = {"$or": [newer, later_read_of_the_same_version, back]}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from sv_assets.catalogue.load import Catalogue
@@ -50,6 +51,8 @@ class Prepared:
     records: dict[object, Record]
     deletions: list[Deletion]
     rejected: list[Rejected]
+    upserts: list[UpdateOne] | None = None
+    """The writes of all documents, where they will be sent without asking what is there."""
 
 
 class LandingWriter:
@@ -83,8 +86,10 @@ class LandingWriter:
             except DataError as reason:
                 raw = {name: repr(value) for name, value in record.fields.items()}
                 rejected.append(Rejected(record.key_text, f"the row {reason}", raw))
+        asks = self._is_first_load or self._ask_first
+        upserts = None if asks else [upsert(document) for document in documents.values()]
         return Prepared(
-            batch.position, batch.read, origin, batch.from_log, documents, records, batch.deletions, rejected
+            batch.position, batch.read, origin, batch.from_log, documents, records, batch.deletions, rejected, upserts
         )
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
@@ -153,8 +158,9 @@ class LandingWriter:
         if self._is_first_load:
             to_write = self._insert(prepared, to_write, outcome)
         asked = self._ask_first
-        unchanged = 0
+        upserts, unchanged = prepared.upserts, 0
         if asked and to_write:
+            upserts = None
             stored = self._stored(document.key for document in to_write)
             different = [d for d in to_write if _differs(d, stored.get(d.key), prepared.from_log)]
             older = [d for d in different if _is_older_than(d, stored.get(d.key))]
@@ -162,7 +168,9 @@ class LandingWriter:
             outcome.stale += len(older)
             skipped = {document.key for document in older}
             to_write = [document for document in different if document.key not in skipped]
-        inserted, updated = bulk_write(self.collection, [upsert(document) for document in to_write])
+        if upserts is None:
+            upserts = [upsert(document) for document in to_write]
+        inserted, updated = bulk_write(self.collection, upserts)
         outcome.inserted += inserted
         outcome.updated += updated
         left = len(to_write) - inserted - updated
