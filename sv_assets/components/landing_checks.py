@@ -119,16 +119,17 @@ def _table_checks(store: Store, source: Source) -> Iterator[dg.AssetCheckResult]
 
 
 def _schema_as_declared(source: Source, drift: list[Drift]) -> dg.AssetCheckResult:
-    held = "columns, key and foreign keys" if source.table.columns else "columns that its entry names"
+    table = source.table
+    names = table.columns or source.columns_used()
+    kept = f"{source.name} has the {len(names)} columns, the key and the {len(table.foreign_keys)} foreign keys that are declared."
     sentences = " ".join(found.sentence for found in drift)
+    advice = f"{len(drift)} differences. {sentences} `sv introspect {source.system}` brings the declaration up to date."
     return dg.AssetCheckResult(
         check_name=SCHEMA_CHECK,
         asset_key=landing_key(source),
         passed=not drift,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{sentences} `sv introspect {source.system}` brings the declaration up to date."
-        if drift
-        else f"{source.name} has the {held}.",
+        description=advice if drift else kept,
         metadata={"differences": len(drift), **_by_kind(drift)},
     )
 

@@ -17,11 +17,11 @@ def insert(document: LandingDocument) -> InsertOne[Any]:
     return InsertOne(document.raw)
 
 
-def upsert(document: LandingDocument) -> UpdateOne:
+def upsert(document: LandingDocument, *, from_log: bool = False) -> UpdateOne:
     """Replaces what is there if this version is newer, or as new, later read, and different.
 
-    A newer version of the same content raises the version alone, so that none between the two comes back, and nothing
-    goes onto a work list.
+    The same content under a newer version is left alone. Where that version is a change in the source's log it raises
+    the version, and nothing else, so that no change between the two comes back.
     """
     version = {"$literal": document.version}
     newer = {"$lt": [_STORED, version]}
@@ -31,7 +31,7 @@ def upsert(document: LandingDocument) -> UpdateOne:
     # A row that is read after it was found to be missing is back, whatever version it brings.
     back = {"$and": [_IS_MISSING, later]}
     raised = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": ["$_sv", {"version": version}]}}]}
-    changed = {"$cond": [same, raised, {"$literal": document.raw}]}
+    changed = {"$cond": [same, raised if from_log else "$$ROOT", {"$literal": document.raw}]}
     wins = {"$or": [newer, later_read_of_the_same_version, back]}
     return UpdateOne({"_id": document.key}, [{"$replaceWith": {"$cond": [wins, changed, "$$ROOT"]}}], upsert=True)
 

@@ -87,7 +87,7 @@ class LandingWriter:
                 raw = {name: repr(value) for name, value in record.fields.items()}
                 rejected.append(Rejected(record.key_text, f"the row {reason}", raw))
         asks = self._is_first_load or self._ask_first
-        upserts = None if asks else [upsert(document) for document in documents.values()]
+        upserts = None if asks else [upsert(document, from_log=batch.from_log) for document in documents.values()]
         return Prepared(
             batch.position, batch.read, origin, batch.from_log, documents, records, batch.deletions, rejected, upserts
         )
@@ -169,7 +169,7 @@ class LandingWriter:
             skipped = {document.key for document in older}
             to_write = [document for document in different if document.key not in skipped]
         if upserts is None:
-            upserts = [upsert(document) for document in to_write]
+            upserts = [upsert(document, from_log=prepared.from_log) for document in to_write]
         inserted, updated = bulk_write(self.collection, upserts)
         outcome.inserted += inserted
         outcome.updated += updated

@@ -114,7 +114,14 @@ def test_a_newcomer_adds_a_table_with_yaml_alone(tiny_estate: TinyEstate, tmp_pa
     result: dict[str, Any] = json.loads(run_python(MATERIALIZE_THE_NEWCOMER, environment, project))
     assert result["success"]
     assert result["checks"] == dict.fromkeys(
-        ("capture_sees_every_change", "keys_unique_and_present", "row_count_matches_source", "quarantine_empty"), True
+        (
+            "capture_sees_every_change",
+            "keys_unique_and_present",
+            "row_count_matches_source",
+            "quarantine_empty",
+            "schema_as_declared",
+        ),
+        True,
     )
     store = tiny_estate.store
     cards = {card["_id"] for card in store.landing["crm.loyaltycard"].find({}, {"_id": 1})}

@@ -189,3 +189,21 @@ def test_the_type_of_what_has_landed_decides_and_not_the_order_in_the_batch(mess
     messages.write(record(1, 5))
     messages.write(record(1, "6", "odd"), record(1, 7, "seven"))
     assert messages.names == {1: "seven"}
+
+
+def test_the_same_content_under_a_newer_version_is_left_alone_whether_or_not_it_was_asked_for(writing: Writing) -> None:
+    """A snapshot reads every row under a new version; after a batch full of changes the writer no longer asks first."""
+    collection = writing.store.landing[writing.source.key]
+    same = [Record(key, str(key), {"Id": key, "Name": "same"}, "1") for key in range(10)]
+    writing.write(*same)
+    before = documents(writing.store, writing.source, ignore=())
+    writer = LandingWriter(writing.store, writing.shop.catalogue, writing.source, "later")
+    outcome = Outcome()
+    changed = [Record(key, str(key), {"Id": key, "Name": "new"}, "2") for key in range(10, 20)]
+    writer.write(Batch(changed, [], {}, writing.now()), outcome)
+    again = [Record(record.key, record.key_text, record.fields, "2") for record in same]
+    writer.write(Batch(again, [], {}, writing.now()), outcome)
+    assert (outcome.inserted, outcome.updated, outcome.unchanged) == (10, 0, 10)
+    after = documents(writing.store, writing.source, ignore=())
+    assert {key: after[key] for key in before} == before
+    assert collection.count_documents({}) == 20

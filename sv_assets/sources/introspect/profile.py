@@ -141,7 +141,7 @@ def _length(database: LegacyDatabase, column: Column) -> sa.ColumnElement[Any]:
     if database.is_sqlite:
         return sa.func.length(clause)
     length = sa.cast(sa.func.DATALENGTH(clause), sa.BigInteger)
-    return length / 2 if column.type_name in _WIDE else length
+    return length // 2 if column.type_name in _WIDE else length
 
 
 def lines(profiles: Sequence[ColumnProfile]) -> list[list[Any]]:
