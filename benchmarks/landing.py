@@ -19,12 +19,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
+
+from pymongo.collection import Collection
 
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.landing.documents import Origin, first_pending, landing_document, landing_indexes
 from sv_assets.landing.land import land_table
-from sv_assets.landing.statements import insert, upsert
+from sv_assets.landing.statements import upsert
 from sv_assets.local import start_mongo
 from sv_assets.mongo import Store, ensure_indexes, in_batches, store_from_environment
 from sv_assets.sources.capture import open_reader
@@ -158,11 +160,14 @@ def _send(store: Store, catalogue: Catalogue, source: Source, half: int, rows: i
         origin = Origin(source, "bench", batch.extracted_at)
         documents = [landing_document(origin, record, first_pending(source, record)) for record in batch.records]
         for some in in_batches(documents):
-            operations = [insert(d) if mode == "initial" else upsert(d) for d in some]
+            raws, updates = [document.raw for document in some], [upsert(document) for document in some]
             started = time.perf_counter()
-            collection.bulk_write(operations, ordered=False)
+            if mode == "initial":
+                cast(Collection[Any], collection).insert_many(raws, ordered=False)
+            else:
+                collection.bulk_write(updates, ordered=False)
             seconds += time.perf_counter() - started
-            sent += len(operations)
+            sent += len(some)
     return {"seconds": seconds, "rows": sent}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pymongo import InsertOne, UpdateOne
+from pymongo import UpdateOne
 
 from sv_assets.landing.documents import DELETE, MISSING, LandingDocument, Origin, tombstone_bookkeeping
 from sv_assets.mongo import Document, content_hash
@@ -10,11 +10,6 @@ from sv_assets.sources.records import Version
 
 _STORED: Document = {"$ifNull": ["$_sv.version", None]}
 _IS_MISSING: Document = {"$eq": ["$_sv.op", MISSING]}
-
-
-def insert(document: LandingDocument) -> InsertOne[Any]:
-    """For an empty collection, where there is nothing to be newer than."""
-    return InsertOne(document.raw)
 
 
 def upsert(document: LandingDocument, *, from_log: bool = False) -> UpdateOne:

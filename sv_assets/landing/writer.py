@@ -1,17 +1,28 @@
 """Batches of records become landing documents: guarded, counted, and free of needless writes."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import DataError
-from sv_assets.landing.documents import LandingDocument, Origin, first_pending, landing_document, landing_indexes
+from sv_assets.landing.documents import (
+    LandingDocument,
+    Origin,
+    first_pending,
+    landing_document,
+    landing_indexes,
+    pending_depends_on_row,
+)
 from sv_assets.landing.quarantine import Quarantine
-from sv_assets.landing.statements import deletion, insert, upsert
+from sv_assets.landing.statements import deletion, upsert
 from sv_assets.mongo import DUPLICATE_KEY, Document, Store, bulk_write, ensure_indexes, in_batches
 from sv_assets.sources.records import Batch, Deletion, Position, Record, Rejected, Version
 
@@ -79,9 +90,10 @@ class LandingWriter:
         records = newest_per_key(batch.records)
         rejected = list(batch.rejected)
         documents: dict[object, LandingDocument] = {}
+        depends_on_row = self._is_first_load and pending_depends_on_row(self._source)
         for key, record in records.items():
             try:
-                pending = first_pending(self._source, record) if self._is_first_load else None
+                pending = first_pending(self._source, record) if depends_on_row else None
                 documents[key] = landing_document(origin, record, pending)
             except DataError as reason:
                 raw = {name: repr(value) for name, value in record.fields.items()}
@@ -103,17 +115,15 @@ class LandingWriter:
         documents, rejected = prepared.documents, prepared.rejected
         outcome.read += prepared.read
         outcome.stale += prepared.read - len(documents) - len(rejected) - len(prepared.deletions)
-        landed_keys = [prepared.records[key].key_text for key in documents]
-        for key in documents:
-            if partition := prepared.records[key].partition:
-                outcome.by_partition[partition] = outcome.by_partition.get(partition, 0) + 1
+        if not self._source.is_queue and self._source.table.partitions:
+            days = Counter(partition for key in documents if (partition := prepared.records[key].partition))
+            outcome.by_partition = dict(Counter(outcome.by_partition) + days)
         if documents:
             self._write_documents(prepared, outcome)
         if prepared.deletions:
             self._write_deletions(prepared, outcome)
-            landed_keys += [gone.key_text for gone in prepared.deletions]
-        if landed_keys:
-            self.quarantine.resolve(landed_keys)
+        landed = (prepared.records[key].key_text for key in documents)
+        self.quarantine.resolve(itertools.chain(landed, (gone.key_text for gone in prepared.deletions)))
         if rejected:
             self.quarantine.put(rejected, self.run_id)
             outcome.quarantined += len(rejected)
@@ -187,9 +197,9 @@ class LandingWriter:
         there_already: list[LandingDocument] = []
         for batch in in_batches(documents):
             try:
-                outcome.inserted += self.collection.bulk_write(
-                    [insert(document) for document in batch], ordered=False
-                ).inserted_count
+                raws = [document.raw for document in batch]
+                cast(Collection[Any], self.collection).insert_many(raws, ordered=False)
+                outcome.inserted += len(raws)
             except BulkWriteError as error:
                 failed = error.details["writeErrors"]
                 if error.details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):
