@@ -6,6 +6,7 @@ answers with prepared rows.
 
 import datetime as dt
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -180,6 +181,21 @@ def test_modified_at_reads_up_to_the_servers_own_clock(shop: Shop, server: SqlSe
     values = server.parameters[-1].values()
     assert "2026-11-23 11:59:59.0000000" in values, "the clock less the margin"
     assert "2026-11-23 08:55:00.0000000" in values, "the bookmark less the lag"
+
+
+def test_a_column_with_offsets_is_read_by_moments_whatever_the_offset(
+    shop: Shop, server: SqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In July the clock of London is an hour ahead of UTC, in which bookmarks of such a column are kept."""
+    monkeypatch.setattr(sys.modules[__name__], "ROW", (*ROW[:3], "2026-11-23 10:00:00.1234567 +01:00", ROW[4]))
+    columns = tuple(Column(c.name, "datetimeoffset", 7) if c.name == "ModifiedAt" else c for c in COLUMNS)
+    reader = reader_of(shop, server, "{mode: modified_at, column: ModifiedAt}", columns=columns)
+    list(reader.read({"modified_at": "2026-07-01 09:00:00.0000000"}))
+    page = next(n for n, text in enumerate(server.statements) if " TOP " in text)
+    assert "CONVERT(datetimeoffset(7), " in server.statements[page]
+    values = [value for value in server.parameters[page].values() if isinstance(value, str)]
+    assert any(value.startswith("2026-07-01 08:") and value.endswith("+00:00") for value in values), values
+    assert "2026-11-23 11:59:59.0000000 +00:00" in values
 
 
 # --- change tracking and CDC -----------------------------------------------------------------------------------------

@@ -36,9 +36,14 @@ class ModifiedAtReader(CaptureReader):
         self._column = next(column for column in shape.columns if column.name == capture.column)
         self._clause: sa.ColumnClause[Any] = sa.column(capture.column)
         self._index = shape.columns.index(self._column)
+        self._has_offset = self._column.type_name == "datetimeoffset"
         clock = database.now()
-        self._now_text, self._horizon = local_text(clock), clock + self.HORIZON
-        self._horizon_text = local_text(self._horizon)
+        self._horizon = clock + self.HORIZON
+        # Versions and bookmarks of a column with offsets are UTC, those of any other the system's own time.
+        in_version_time = clock.replace(tzinfo=database.zone).astimezone(dt.timezone.utc) if self._has_offset else clock
+        in_version_time = in_version_time.replace(tzinfo=None)
+        self._now_text = local_text(in_version_time)
+        self._horizon_text = local_text(in_version_time + self.HORIZON)
         super().__init__(database, shape)
 
     def deletion_version(self) -> Version:
@@ -66,7 +71,10 @@ class ModifiedAtReader(CaptureReader):
 
     def _changes(self, position: Position) -> Iterator[Batch]:
         through = position["modified_at"]
-        where = [self._clause >= self._bound(self._column, self._lower(parsed(through))), self._clause < self._upper()]
+        lower = self._lower(parsed(through))
+        if self._has_offset:
+            lower = lower.replace(tzinfo=dt.timezone.utc)
+        where = [self._clause >= self._bound(self._column, lower), self._clause < self._upper()]
         order = [self._capture.column, *(name for name in self._shape.source.table.key if name != self._capture.column)]
         for rows, extracted_at in self._pages(order, where).after(None):
             batch = self._batch(rows, {}, extracted_at)
@@ -76,8 +84,11 @@ class ModifiedAtReader(CaptureReader):
     def _lower(self, through: dt.datetime) -> dt.datetime:
         """Where reading goes on: `lag` before the bookmark, and further by what the clocks were set back since.
 
-        In that hour in autumn local times come twice, and the second time they are below the bookmark.
+        In that hour in autumn local times come twice, and the second time they are below the bookmark. Where values have
+        an offset none comes twice.
         """
+        if self._has_offset:
+            return through - min(self._capture.lag, through - dt.datetime.min)
         zone = self._database.zone
         then, today = through.replace(tzinfo=zone).utcoffset(), now().astimezone(zone).utcoffset()
         set_back = max(then - today, dt.timedelta()) if then is not None and today is not None else dt.timedelta()

@@ -119,9 +119,11 @@ class CaptureReader(TableReader):
         )
 
     def _bound(self, column: Column, moment: dt.date) -> Any:
-        """A moment, to compare a date-time column with."""
+        """A moment, to compare a date-time column with; in the system's own time, unless it says otherwise."""
         if not isinstance(moment, dt.datetime):
             moment = dt.datetime.combine(moment, dt.time())
+        if column.type_name == "datetimeoffset" and moment.tzinfo is None:
+            moment = moment.replace(tzinfo=self._database.zone)
         return self._database.bound(column, moment)
 
 
