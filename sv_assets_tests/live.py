@@ -67,6 +67,12 @@ class LiveDatabase:
         return True
 
 
+def server_url() -> str:
+    """The URL of the live server, with the driver that we find where it names none."""
+    keywords = odbc_keywords(sa.make_url(URL), read_only=False)
+    return LiveDatabase("master", keywords).url
+
+
 @contextmanager
 def live_database() -> Iterator[LiveDatabase]:
     """A new database, dropped at the end."""

@@ -6,7 +6,6 @@ not depend on our own reading. Types that the server has not are printed, and sk
 """
 
 import datetime as dt
-import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,10 +19,10 @@ from sqlalchemy import exc
 
 from sv_assets.sources import tsql
 from sv_assets.sources.types import Column, Marked, converter, sql_type
+from sv_assets_tests.live import needs_sql_server, server_url
 from sv_assets_tests.sources.test_types import LONDON, UTC, through_bson
 
-URL = os.environ.get("SV_TEST_SQLSERVER_URL", "")
-pytestmark = pytest.mark.skipif(not URL, reason="SV_TEST_SQLSERVER_URL is not set: no live T-SQL server")
+pytestmark = needs_sql_server
 
 
 def at(*parts: int) -> dt.datetime:
@@ -143,14 +142,14 @@ class Server:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     name = f"sv_types_{uuid.uuid4().hex[:8]}"
-    admin = sa.create_engine(URL, isolation_level="AUTOCOMMIT")
+    admin = sa.create_engine(server_url(), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         try:
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
             has_database = True
         except exc.DBAPIError:
             has_database = False
-    engine = sa.create_engine(URL, isolation_level="AUTOCOMMIT", poolclass=sa.StaticPool)
+    engine = sa.create_engine(server_url(), isolation_level="AUTOCOMMIT", poolclass=sa.StaticPool)
 
     @sa.event.listens_for(engine, "connect")
     def _use(raw: Any, _record: Any) -> None:
