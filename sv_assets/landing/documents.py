@@ -28,6 +28,11 @@ UPSERT, DELETE, MISSING = "upsert", "delete", "missing"
 MAX_BYTES = 15 * 1024 * 1024
 """MongoDB takes documents up to 16 MiB; the rest is for bookkeeping."""
 _INT32 = struct.Struct("<i").pack
+_INT32_AT = struct.Struct("<i").unpack_from
+_FIRST_ITEM = 10
+"""Where the items of `{"": […]}` begin: after a length, a type, an empty name and another length."""
+UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError, ValueError)
+"""What the encoder raises for values that BSON cannot take."""
 _INT64 = struct.Struct("<q").pack
 _RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 
@@ -108,17 +113,21 @@ class LandingDocument:
     raw: RawBSONDocument
 
 
-def landing_document(origin: Origin, record: Record, pending: Sequence[str] | None = None) -> LandingDocument:
+def landing_document(
+    origin: Origin, record: Record, pending: Sequence[str] | None = None, fields: bytes | None = None
+) -> LandingDocument:
     """The document of a record; `pending` are the stations that must work it off, by default all that the source feeds.
 
-    Its hash covers the fields and what marks them, not the bookkeeping. Raises DataError for what BSON cannot take.
+    `fields` are the record's fields where they are encoded already (`encoded_fields`). The hash covers them and what
+    marks them, not the bookkeeping. Raises DataError for what BSON cannot take.
     """
     try:
-        fields = bson.encode(record.fields, codec_options=CODEC)
-        content = (
-            fields if not record.marks else bson.encode({**record.fields, "_sv": record.marks}, codec_options=CODEC)
-        )
-    except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError, ValueError) as error:
+        if fields is None:
+            fields = bson.encode(record.fields, codec_options=CODEC)[4:-1]
+        content = fields
+        if record.marks:
+            content = bson.encode({**record.fields, "_sv": record.marks}, codec_options=CODEC)[4:-1]
+    except UNSTORABLE as error:
         raise DataError(f"cannot be stored in MongoDB ({type(error).__name__})") from None
     if len(content) > MAX_BYTES:
         raise DataError("is larger than MongoDB's 16 MiB")
@@ -137,9 +146,25 @@ def landing_document(origin: Origin, record: Record, pending: Sequence[str] | No
         )
     )
     head, size = element("_id", record.key), len(bookkeeping) + 5
-    whole = b"".join((head, fields[4:-1], b"\x03_sv\0", _INT32(size), bookkeeping, b"\0\0"))
+    whole = b"".join((head, fields, b"\x03_sv\0", _INT32(size), bookkeeping, b"\0\0"))
     raw = RawBSONDocument(_INT32(len(whole) + 4) + whole, _RAW)
     return LandingDocument(record.key, record.version, content_hash, origin.extracted_at_ms, raw)
+
+
+def encoded_fields(records: Sequence[Record]) -> list[bytes] | list[None]:
+    """The elements of the fields of each record, by one call of the encoder; none where it refuses any of them."""
+    try:
+        whole = bson.encode({"": [record.fields for record in records]}, codec_options=CODEC)
+    except UNSTORABLE:
+        return [None] * len(records)
+    found: list[bytes] = []
+    position = _FIRST_ITEM
+    for number in range(len(records)):
+        position += 2 + len(str(number))  # its type, its place in the array as text, a null byte
+        end = position + _INT32_AT(whole, position)[0]
+        found.append(whole[position + 4 : end - 1])
+        position = end
+    return found
 
 
 def element(name: str, value: Any) -> bytes:

@@ -16,6 +16,7 @@ from sv_assets.errors import DataError
 from sv_assets.landing.documents import (
     LandingDocument,
     Origin,
+    encoded_fields,
     first_pending,
     landing_document,
     landing_indexes,
@@ -91,10 +92,10 @@ class LandingWriter:
         rejected = list(batch.rejected)
         documents: dict[object, LandingDocument] = {}
         depends_on_row = self._is_first_load and pending_depends_on_row(self._source)
-        for key, record in records.items():
+        for (key, record), fields in zip(records.items(), encoded_fields([*records.values()]), strict=True):
             try:
                 pending = first_pending(self._source, record) if depends_on_row else None
-                documents[key] = landing_document(origin, record, pending)
+                documents[key] = landing_document(origin, record, pending, fields)
             except DataError as reason:
                 raw = {name: repr(value) for name, value in record.fields.items()}
                 rejected.append(Rejected(record.key_text, f"the row {reason}", raw))

@@ -89,8 +89,11 @@ class RowConverter:
     def _record(
         self, row: Sequence[Any], fields: dict[str, Any], marks: dict[str, dict[str, Any]] | None
     ) -> Record | Rejected:
-        exact = marks.get("exact", {}) if marks else {}
-        parts = [exact.get(name, fields[name]) for name in self._key]
+        if marks is None:
+            parts = [fields[name] for name in self._key]
+        else:
+            exact = marks.get("exact", {})
+            parts = [exact.get(name, fields[name]) for name in self._key]
         try:
             version = self._version_of(row)
         except DataError as reason:

@@ -8,7 +8,7 @@ from bson import Decimal128, Int64
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sv_assets.landing.documents import Origin, element, landing_document
+from sv_assets.landing.documents import Origin, element, encoded_fields, landing_document
 from sv_assets.mongo import CODEC
 from sv_assets.sources.records import Record
 from sv_assets_tests.sources.shop import Shop
@@ -18,6 +18,16 @@ KEYS = st.one_of(
     st.integers(-(2**63), 2**63 - 1).map(Int64), st.integers(-(2**31), 2**31 - 1), st.floats(allow_nan=False),
     st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**9), max_value=10**9).map(Decimal128),
 )  # fmt: skip
+
+
+@given(st.lists(st.dictionaries(st.text("abc", min_size=1), KEYS), max_size=120))
+def test_fields_encoded_together_are_those_encoded_one_by_one(documents: list[dict[str, Any]]) -> None:
+    found = encoded_fields([Record(n, str(n), fields, 1) for n, fields in enumerate(documents)])
+    assert found == [bson.encode(fields, codec_options=CODEC)[4:-1] for fields in documents]
+
+
+def test_one_that_cannot_be_encoded_leaves_all_to_be_tried_alone() -> None:
+    assert encoded_fields([Record(1, "1", {"A": 1}, 1), Record(2, "2", {"A": "\ud800"}, 1)]) == [None, None]
 
 
 @given(st.text("abc_", min_size=1), KEYS)
