@@ -77,12 +77,12 @@ class ChangeTrackingReader(CaptureReader):
         after = [thaw(part) for part in position["after"]] if "after" in position else None
         while True:
             extracted_at = now()
-            current, minimum, rows = self._database.read(partial(self._page, since, after))
+            current, minimum, rows, is_whole = self._database.read(partial(self._page, since, after))
             if since < minimum:
                 yield from self._read_again(since, minimum)
                 return
             self._database.throttle.rest(len(rows))
-            if len(rows) < self._page_rows:
+            if is_whole and len(rows) < self._page_rows:
                 yield self._change_batch(rows, {"change_tracking": max(current, since)}, extracted_at)
                 return
             after = [rows[-1][key.index] for key in self._order]
@@ -100,16 +100,16 @@ class ChangeTrackingReader(CaptureReader):
 
     def _page(
         self, since: int, after: Sequence[Any] | None, connection: sa.Connection
-    ) -> tuple[int, int, Sequence[Row]]:
-        """(current version, minimum valid version, changed rows beyond `after`), all of one state of the database."""
+    ) -> tuple[int, int, Sequence[Row], bool]:
+        """(current version, minimum valid version, a page of changed rows beyond `after`, whether it is whole), all of one
+        state of the database."""
         connection.execute(_SNAPSHOT)
         current, minimum = connection.execute(_VERSIONS, {"name": self._table}).one()
         if since < minimum:
-            return current, minimum, []
-        pages = Pages(self._database, self._changed(since), self._order, self._page_rows)
-        statement = pages.statement if after is None else pages.statement.where(pages.beyond(after))
-        statement = statement.order_by(*[key.clause for key in self._order]).limit(self._page_rows)
-        return current, minimum, connection.execute(statement).fetchall()
+            return current, minimum, [], True
+        large = [index for index, column in enumerate(self._shape.columns) if column.is_large]
+        pages = Pages(self._database, self._changed(since), self._order, self._page_rows, large)
+        return current, minimum, *pages.page(after, self._page_rows, connection)
 
     def _changed(self, since: int) -> sa.Select[Any]:
         """The current values of changed rows, in the order of the table's columns; then version, key, and 1 where the

@@ -43,10 +43,8 @@ class Pages:
         """(rows, when they were read) for each page beyond the order's values `last`; from the first page for None."""
         limit = self.page_rows
         while True:
-            statement = self.statement if last is None else self.statement.where(self.beyond(last))
-            page = statement.order_by(*[key.clause for key in self.order]).limit(limit)
             extracted_at = dt.datetime.now(dt.timezone.utc)
-            rows, is_whole = self.database.read(partial(self._fetched, page))
+            rows, is_whole = self.database.read(partial(self.page, last, limit))
             if rows:
                 self.database.throttle.rest(len(rows))
                 yield rows, extracted_at
@@ -71,9 +69,10 @@ class Pages:
         ]
         return sa.and_(clauses[0] >= bounds[0], sa.or_(*alternatives))
 
-    def _fetched(self, page: sa.Select[Any], connection: sa.Connection) -> tuple[list[Row], bool]:
-        """(rows, whether all of the page are there)."""
-        result = connection.execute(page)
+    def page(self, last: Sequence[Any] | None, limit: int, connection: sa.Connection) -> tuple[list[Row], bool]:
+        """(at most `limit` rows beyond `last`, whether it is all of them and not cut short by their bytes)."""
+        statement = self.statement if last is None else self.statement.where(self.beyond(last))
+        result = connection.execute(statement.order_by(*[key.clause for key in self.order]).limit(limit))
         if not self.large:
             return list(result.fetchall()), True
         rows: list[Row] = []

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sv_assets.catalogue import Source
 from sv_assets.errors import ConfigurationError
+from sv_assets.sources.capture import pages
 from sv_assets.sources.records import Batch
 from sv_assets_tests.sources.change_tracking import TrackedShop
 from sv_assets_tests.sources.shop import Shop
@@ -58,6 +59,23 @@ def test_a_transaction_of_many_rows_is_read_in_pages_and_gone_on_with(tracked: T
     assert first.position == {"change_tracking": 10, "after": [11, 11]}
     assert told(read(tracked, first.position)) == told(rest)
     assert told([first, *rest]) == {n: f"n{n}" for n in range(10, 17)}
+
+
+def test_a_page_of_large_changes_ends_by_their_bytes_and_the_rest_follows(
+    tracked: TrackedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked.shop.run("DROP TABLE Item")
+    tracked.shop.table("Item", "Id INT NOT NULL PRIMARY KEY, Name NTEXT")
+    monkeypatch.setattr(pages, "PAGE_BYTES", 100)
+    position = read(tracked)[-1].position
+    tracked.write(*((n, "x" * 60) for n in range(5)))
+    monkeypatch.setattr(pages, "_ROWS_A_FETCH", 1)
+    source = tracked.shop.declare(capture="{mode: change_tracking}", rest=["page_rows: 50"])
+    database, reader = tracked.open(source)
+    with closing(database):
+        batches = list(reader.read(position))
+    assert [len(b.records) for b in batches] == [2, 2, 1]
+    assert told(batches) == dict.fromkeys(range(5), "x" * 60)
 
 
 def test_a_version_that_is_no_longer_valid_means_the_whole_table_again_and_is_said(tracked: TrackedShop) -> None:
