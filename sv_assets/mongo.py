@@ -51,7 +51,7 @@ BATCH = 1000
 
 @dataclass(frozen=True)
 class Store:
-    """The four databases of the platform on one server; `prefix` lets tests and teams share it."""
+    """The five databases of the platform on one server; `prefix` lets tests and teams share it."""
 
     client: MongoClient[Document]
     prefix: str = ""
@@ -59,6 +59,10 @@ class Store:
     @cached_property
     def landing(self) -> Database[Document]:
         return self._database("landing")
+
+    @cached_property
+    def archive(self) -> Database[Document]:
+        return self._database("archive")
 
     @cached_property
     def identity(self) -> Database[Document]:
@@ -73,7 +77,7 @@ class Store:
         return self._database("control")
 
     def databases(self) -> list[Database[Document]]:
-        return [self.landing, self.identity, self.single_view, self.control]
+        return [self.landing, self.archive, self.identity, self.single_view, self.control]
 
     def close(self) -> None:
         self.client.close()

@@ -33,7 +33,7 @@ def write_behind(batches: Iterable[T], write: Callable[[T], None]) -> None:
             raise
 
     pending: deque[Future[None]] = deque()
-    with _tuned_interpreter(), ThreadPoolExecutor(1, thread_name_prefix="write-behind") as writer:
+    with tuned_interpreter(), ThreadPoolExecutor(1, thread_name_prefix="write-behind") as writer:
         try:
             for batch in batches:
                 if len(pending) > WAITING:
@@ -45,7 +45,7 @@ def write_behind(batches: Iterable[T], write: Callable[[T], None]) -> None:
 
 
 @contextmanager
-def _tuned_interpreter() -> Iterator[None]:
+def tuned_interpreter() -> Iterator[None]:
     """Two settings of CPython that cost such work dearly, changed while it lasts.
 
     The writing thread waits for its turn behind the one that makes batches, by default up to 5 ms each time a server has

@@ -22,8 +22,9 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
 
 @pytest.fixture(scope="session")
 def sqs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """The embedded SQS of the session."""
-    server = start_sqs(tmp_path_factory.mktemp("sqs"))
+    """The embedded SQS of the session, with what else of AWS our queues touch."""
+    services = ("sqs", "s3", "sns", "sts", "events", "kms", "cloudwatch")
+    server = start_sqs(tmp_path_factory.mktemp("sqs"), services=services)
     yield server
     server.stop()
 

@@ -26,9 +26,9 @@ from sv_assets.local.generator.legacy_schema import TABLES
 from sv_assets.mongo import CODEC, Store, bulk_write, open_store
 from sv_assets.sources.capture import open_reader
 from sv_assets.sources.database import open_database
-from sv_assets.sources.messages import convert_message
-from sv_assets.sources.queue import Queue
+from sv_assets.sources.messages import open_message
 from sv_assets.sources.records import Batch, Position, Record, Rejected, Version
+from sv_assets.sources.sqs.queue import Queue
 from sv_assets.sources.table import describe
 from sv_assets_tests.retailer import Retailer, catalogue, written
 
@@ -102,9 +102,9 @@ def read_table(source: Source, positions: dict[str, Position], keys: dict[str, s
 def read_queue(source: Source) -> Iterator[Landing]:
     queue = Queue(source)
     while queue.depth().total:
-        messages = queue.receive(500)
-        converted = [convert_message(source.queue, m.receipt.message_id, m.body) for m in messages]
-        queue.delete([m.receipt for m in messages])
+        messages = queue.receive()
+        converted = [open_message(source.queue, received.message, None).content for received in messages]
+        queue.delete(messages)
         for start in range(0, len(converted), 40):
             part = converted[start : start + 40]
             records = [c for c in part if isinstance(c, Record)]

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -33,6 +33,9 @@ class Const(Entry):
 
     const: str | int | bool
 
+
+Sensitivity = Literal["contact", "name", "address", "sensitive"]
+"""What kind of personal data a column or a path holds."""
 
 FieldPath = Annotated[str, Field(min_length=1)]
 FieldSpec = FieldPath | Const

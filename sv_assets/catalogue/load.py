@@ -14,13 +14,8 @@ from pydantic import ValidationError
 
 from sv_assets.catalogue.explain import explain, nearest, repeated_key
 from sv_assets.catalogue.feeds import Reference
-from sv_assets.catalogue.model import (
-    QueueEntry,
-    SqlServerSystemModel,
-    SqsQueuesModel,
-    System,
-    TableEntry,
-)
+from sv_assets.catalogue.model import SqlServerSystemModel, SqsQueuesModel, System, TableEntry
+from sv_assets.catalogue.queue import QueueEntry
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError
 from sv_assets.settings import catalogue_dir

@@ -1,23 +1,21 @@
 """What may stand in a `defs.yaml`: the declaration of one legacy system, and its tables or queues.
 
-The classes here, in `capture` and in `feeds` are the reference of the format.
+The classes here, in `capture`, `queue` and `feeds` are the reference of the format.
 """
 
 import datetime as dt
 import re
-from functools import cached_property
 from typing import Literal, Self
 
 from croniter import croniter
 from pydantic import Field, field_validator, model_validator
 
 from sv_assets.catalogue.capture import Capture, CdcCapture, ModifiedAtCapture, Partitions
-from sv_assets.catalogue.entry import Entry, FieldPath
-from sv_assets.catalogue.feeds import Feeds, paths_of
+from sv_assets.catalogue.entry import Entry, Sensitivity
+from sv_assets.catalogue.feeds import Feeds
+from sv_assets.catalogue.queue import QueueEntry
 
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
-
-Sensitivity = Literal["contact", "name", "address", "sensitive"]
 
 
 class ForeignKey(Entry):
@@ -74,31 +72,6 @@ class TableEntry(Entry):
         return self.capture.column if isinstance(self.capture, ModifiedAtCapture) else None
 
 
-class QueueEntry(Entry):
-    """One SQS queue. `key` and `version` are paths into the message: the business key, and what orders its versions."""
-
-    name: str
-    key: FieldPath
-    version: FieldPath
-    description: str | None = None
-    pii: dict[str, Sensitivity] = {}
-    feeds: Feeds = Feeds()
-    visibility_seconds: int = Field(default=300, ge=30, le=43_200)
-    receivers: int = Field(default=4, ge=1, le=32)
-
-    @cached_property
-    def paths(self) -> list[str]:
-        """Every path into the message that a feed names."""
-        return sorted(set(paths_of(self.feeds)))
-
-    @field_validator("key", "version")
-    @classmethod
-    def _path(cls, value: str) -> str:
-        if not value.startswith("$."):
-            raise ValueError("a path into a message starts with `$.`: for example $.account.id")
-        return value
-
-
 class System(Entry):
     """What all legacy systems have in common."""
 
@@ -142,8 +115,15 @@ class SqlServerSystemModel(System):
 
 
 class SqsQueuesModel(System):
-    """The SQS queues of one system. `endpoint` is left out on AWS, where boto3 finds it."""
+    """The SQS queues of one system, found by boto3's usual chain of credentials.
+
+    `endpoint` is left out on AWS. `account` and `region` are held against what SQS says of each queue. `role` is assumed
+    before anything else (`external_id` goes with it).
+    """
 
     endpoint: str | None = None
     region: str | None = None
+    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    role: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")
+    external_id: str | None = None
     queues: list[QueueEntry] = Field(min_length=1)

@@ -8,7 +8,8 @@ from typing import cast
 
 from sv_assets.catalogue.entry import Const
 from sv_assets.catalogue.feeds import AddressFields, OrderReference, Reference, paths_of
-from sv_assets.catalogue.model import QueueEntry, SqlServerSystemModel, SqsQueuesModel, TableEntry
+from sv_assets.catalogue.model import SqlServerSystemModel, SqsQueuesModel, TableEntry
+from sv_assets.catalogue.queue import QueueEntry
 
 STATION_OF_FEED = {
     "party": "identity",

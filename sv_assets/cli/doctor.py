@@ -128,7 +128,19 @@ def _table(source: "Source") -> str:
 
 
 def _queue(source: "Source") -> str:
-    from sv_assets.sources.queue import Queue
+    from sv_assets.errors import ConfigurationError
+    from sv_assets.sources.sqs.queue import Queue
 
-    depth = Queue(source).depth()
-    return f"{depth.visible:,} messages wait, {depth.in_flight:,} in work"
+    queue = Queue(source)
+    queue.check_place()
+    depth, redrive, declared = queue.depth(), queue.redrive, source.queue.dead_letters
+    found = redrive.dead_letters if redrive else None
+    if declared and found != declared:
+        raise ConfigurationError(
+            f"SQS moves what was received too often to {found or 'no queue'}, and the declaration says "
+            f"`dead_letters: {declared}`. Correct it in the defs.yaml of {source.system}."
+        )
+    dead = f", {Queue(source, declared).depth().total:,} dead letters" if declared else ""
+    if found and not declared:
+        dead = f"; SQS moves what was received too often to {found}: declare it as `dead_letters`"
+    return f"{depth.visible:,} messages wait, {depth.in_flight:,} in work{dead}"

@@ -1,4 +1,4 @@
-"""The assets of one source: the legacy table or queue (external), and its landing."""
+"""The assets of a table: the legacy table itself (external), and its landing. What a queue shares with it, too."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
+from sv_assets.components.keys import landing_key, legacy_key
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
-from sv_assets.landing.land import LandingReport, land_queue, land_table
-from sv_assets.landing.reconcile import needs_reconciliation
+from sv_assets.landing.land import LandingReport, land_table
 from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
 
@@ -30,32 +30,6 @@ class TableRunConfig(dg.Config):
     full: bool = False
     from_bookmark: bool = False
     allow_deletes: bool = False
-
-
-class QueueRunConfig(dg.Config):
-    """How a queue is landed. `stop_after_seconds`: end the run then, even if messages are left."""
-
-    stop_after_seconds: float = 600.0
-
-
-def legacy_key(source: Source) -> dg.AssetKey:
-    """The external asset that stands for the source itself."""
-    return dg.AssetKey(["legacy", source.system, source.slug])
-
-
-def landing_key(source: Source) -> dg.AssetKey:
-    """The asset of its landing collection."""
-    return dg.AssetKey(["landing", source.system, source.slug])
-
-
-def reconciliation_key(source: Source) -> dg.AssetKey:
-    """The asset that finds its deleted rows, where its landing cannot."""
-    return dg.AssetKey([*landing_key(source).path, "deletes"])
-
-
-def landed_keys(source: Source) -> list[dg.AssetKey]:
-    """What a station that reads this source waits for: its landing, and the reconciliation of its deleted rows."""
-    return [landing_key(source), *([reconciliation_key(source)] if needs_reconciliation(source) else [])]
 
 
 def legacy_asset(source: Source, refers_to: Sequence[Source] = ()) -> dg.AssetSpec:
@@ -114,14 +88,9 @@ def foreign_key_lineage(sources: Sequence[Source]) -> dict[str, list[Source]]:
     return edges
 
 
-def landing_asset(source: Source) -> dg.AssetsDefinition:
-    """The landing of a table or a queue."""
-    return _queue_asset(source) if source.is_queue else _table_asset(source)
-
-
 def partitions_of(source: Source) -> dg.TimeWindowPartitionsDefinition | None:
     """Days or hours up to and including the present one, in the system's own time zone."""
-    if source.is_queue or source.table.partitions is None:
+    if source.table.partitions is None:
         return None
     declared = source.table.partitions
     zone = source.sql_system.time_zone
@@ -131,7 +100,8 @@ def partitions_of(source: Source) -> dg.TimeWindowPartitionsDefinition | None:
     return dg.DailyPartitionsDefinition(start_date=declared.start.isoformat(), timezone=zone, end_offset=1)
 
 
-def _common(source: Source) -> dict[str, Any]:
+def common_of(source: Source) -> dict[str, Any]:
+    """What the landing of a table and of a queue have in common."""
     return {
         "key": landing_key(source),
         "deps": [legacy_key(source)],
@@ -142,12 +112,13 @@ def _common(source: Source) -> dict[str, Any]:
     }
 
 
-def _table_asset(source: Source) -> dg.AssetsDefinition:
+def landing_asset(source: Source) -> dg.AssetsDefinition:
+    """The landing of a table."""
     capture = source.table.capture
     column = getattr(capture, "column", None)
 
     @dg.asset(
-        **_common(source),
+        **common_of(source),
         description=f"{source.entry.description or source.name} Captured by {capture.mode}{f' ({column})' if column else ''}.",
         kinds={"sqlserver", "mongodb"},
         partitions_def=partitions_of(source),
@@ -180,11 +151,11 @@ def _table_asset(source: Source) -> dg.AssetsDefinition:
                 allow_deletes=config.allow_deletes,
             )
             row_count = store.landing[source.key].estimated_document_count()
-        _observe(context, source, report)
+        observe_source(context, source, report)
         if window is None:
             _report_partitions(context, source, report)
         return dg.MaterializeResult(
-            metadata=_metadata(source, report, row_count), check_results=[_capture_check(source, report)]
+            metadata=metadata_of(source, report, row_count), check_results=[_capture_check(source, report)]
         )
 
     return landing
@@ -204,31 +175,6 @@ def _capture_check(source: Source, report: LandingReport) -> dg.AssetCheckResult
     )
 
 
-def _queue_asset(source: Source) -> dg.AssetsDefinition:
-    @dg.asset(
-        **_common(source),
-        description=f"{source.entry.description or source.name} Newest version per {source.queue.key}.",
-        kinds={"sqs", "mongodb"},
-        metadata={
-            "dagster/table_name": f"landing.{source.key}",
-            "key": source.queue.key,
-            "version": source.queue.version,
-        },
-    )
-    def landing(
-        context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        with explained_failures(), mongo.store() as store:
-            report = land_queue(
-                store, load_catalogue(), source, context.run.run_id, stop_after=config.stop_after_seconds
-            )
-            row_count = store.landing[source.key].estimated_document_count()
-        _observe(context, source, report)
-        return dg.MaterializeResult(metadata=_metadata(source, report, row_count))
-
-    return landing
-
-
 def _window(context: dg.AssetExecutionContext) -> Window | None:
     """The time asked for; None for an unpartitioned run, which goes on from the bookmark."""
     if not context.has_partition_key and not context.has_partition_key_range:
@@ -237,7 +183,8 @@ def _window(context: dg.AssetExecutionContext) -> Window | None:
     return Window(span.start.replace(tzinfo=None), span.end.replace(tzinfo=None))
 
 
-def _metadata(source: Source, report: LandingReport, row_count: int) -> dict[str, Any]:
+def metadata_of(source: Source, report: LandingReport, row_count: int) -> dict[str, Any]:
+    """What a materialisation shows of a landing."""
     outcome = report.outcome
     metadata: dict[str, Any] = {
         "dagster/row_count": row_count,
@@ -269,7 +216,7 @@ def _tags(source: Source, column: str) -> dict[str, str]:
     return {"pii": sensitivity} if sensitivity else {}
 
 
-def _observe(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
+def observe_source(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
     """What this run saw of the source itself, on the source's own page."""
     metadata = {"rows_read": report.outcome.read, "read_by_run": context.run.run_id, "position": report.bookmark_after}
     context.log_event(dg.AssetObservation(legacy_key(source), metadata=metadata))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from sv_assets.catalogue.source import Source
-from sv_assets.components.landing_assets import landing_key, reconciliation_key
+from sv_assets.components.keys import landing_key, reconciliation_key
 from sv_assets.components.station import RETRIES, explained_failures
 from sv_assets.errors import ConfigurationError
 from sv_assets.landing.quarantine import Quarantine
@@ -15,11 +15,12 @@ from sv_assets.mongo import Store
 from sv_assets.resources import MongoResource
 from sv_assets.sources.database import open_database
 from sv_assets.sources.introspect.drift import Drift, drift_of_table
-from sv_assets.sources.queue import Queue
 from sv_assets.sources.schema import read_table
+from sv_assets.sources.sqs.queue import Queue
 from sv_assets.sources.table import count_rows, describe
 
 SCHEMA_CHECK = "schema_as_declared"
+DEAD_LETTERS_CHECK = "dead_letters_empty"
 
 
 def landing_checks(source: Source) -> dg.AssetChecksDefinition:
@@ -45,6 +46,10 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
             "quarantine_empty", asset=key, description="No row or message of this source waits in quarantine."
         ),
     ]
+    if source.is_queue and source.queue.dead_letters:
+        specs.append(
+            dg.AssetCheckSpec(DEAD_LETTERS_CHECK, asset=key, description="No message of this queue is a dead letter.")
+        )
     if not source.is_queue:
         specs.append(
             dg.AssetCheckSpec(
@@ -172,6 +177,17 @@ def _queue_checks(store: Store, source: Source) -> Iterator[dg.AssetCheckResult]
         description=f"{depth.visible:,} messages wait and {depth.in_flight:,} are in work.",
         metadata={"waiting": depth.visible, "in_flight": depth.in_flight},
     )
+    if source.queue.dead_letters:
+        dead = Queue(source, source.queue.dead_letters).depth().total
+        yield dg.AssetCheckResult(
+            check_name=DEAD_LETTERS_CHECK,
+            asset_key=key,
+            passed=dead == 0,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{dead:,} messages are dead letters, in {source.queue.dead_letters}."
+            + (f" Look at them with `sv queues inspect {source.key} --dead-letters`." if dead else ""),
+            metadata={"dead_letters": dead},
+        )
 
 
 def _quarantine_empty(store: Store, source: Source) -> dg.AssetCheckResult:

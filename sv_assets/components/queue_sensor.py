@@ -1,11 +1,16 @@
-"""A sensor that looks at a queue's depth and requests a run when there is work and none is under way."""
+"""A sensor that looks at a queue and requests a run when there is work and none is under way."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
 from sv_assets.catalogue.source import Source
-from sv_assets.components.landing_assets import landing_key, legacy_key
+from sv_assets.components.keys import dead_letters_key, landing_key, legacy_key
 from sv_assets.errors import SvError
-from sv_assets.sources.queue import Queue
+from sv_assets.sources.sqs.queue import Depth, Queue
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -14,42 +19,108 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
 ]
 QUEUE_TAG = "sv/queue"
+MESSAGES_A_RECEIVER = 2_000
+"""One receiver more for every so many waiting messages."""
+SECONDS, LONGEST_SECONDS = 600, 3_600
+MESSAGES_A_SECOND = 100
+"""What a run gets through at least; a burst gets the seconds it needs by that."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a tick saw: how many messages wait, and for how many seconds the oldest at least."""
+
+    depth: Depth
+    oldest: float
 
 
 def queue_sensor(source: Source) -> dg.SensorDefinition:
-    """Drains the queue and lets what it changed flow to the customers. Its depth is shown on the queue's own asset.
+    """Drains the queue and lets what it changed flow to the customers. Depth and age are shown on the queue's own asset.
 
     A run is requested once after each one that ended: its run key names that one, so a tick that is evaluated twice
-    starts one run, and a cursor that is reset changes nothing.
+    starts one run, and a cursor that is reset changes nothing but the age that is shown.
     """
 
     @dg.sensor(
         name=f"{source.system}_{source.slug}_depth",
-        description=f"Requests a run when messages wait in {source.name} and no run drains it.",
+        description=f"Requests a run when messages wait in {source.name} and no run drains it; a larger one in a burst.",
         target=dg.AssetSelection.assets(landing_key(source)).downstream(),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def depth(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        last = next(iter(context.instance.get_run_records(dg.RunsFilter(tags={QUEUE_TAG: source.key}), limit=1)), None)
+        status = last.dagster_run.status if last else None
+        emptied_at = (last.end_time or 0.0) if last and status == dg.DagsterRunStatus.SUCCESS else 0.0
         try:
-            found = Queue(source).depth()
+            look, waiting_since = _look(source, context.cursor, emptied_at)
+            events = [_observation(source, look), *_dead_letters_observed(source)]
         except SvError as error:
             return dg.SensorResult(skip_reason=dg.SkipReason(str(error)))
-        observation = dg.AssetObservation(
-            legacy_key(source),
-            metadata={"waiting": found.visible, "in_flight": found.in_flight, "delayed": found.delayed},
-        )
-        last = next(iter(context.instance.get_runs(dg.RunsFilter(tags={QUEUE_TAG: source.key}), limit=1)), None)
+        cursor = json.dumps({"waiting_since": waiting_since})
         skip = None
-        if found.visible == 0:
+        if look.depth.visible == 0:
             skip = "No message waits."
-        elif last and last.status in UNDER_WAY:
-            skip = f"{found.visible:,} messages wait, and a run is under way."
+        elif status in UNDER_WAY:
+            skip = f"{look.depth.visible:,} messages wait, and a run is under way."
         if skip:
-            return dg.SensorResult(skip_reason=dg.SkipReason(skip), asset_events=[observation])
-        run_key = f"{source.key} after {last.run_id if last else 'none'}"
-        return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=run_key, tags={QUEUE_TAG: source.key})], asset_events=[observation]
+            return dg.SensorResult(skip_reason=dg.SkipReason(skip), asset_events=events, cursor=cursor)
+        request = dg.RunRequest(
+            run_key=f"{source.key} after {last.dagster_run.run_id if last else 'none'}",
+            tags={QUEUE_TAG: source.key},
+            run_config={"ops": {landing_key(source).to_python_identifier(): {"config": run_config(source, look)}}},
         )
+        return dg.SensorResult(run_requests=[request], asset_events=events, cursor=cursor)
 
     return depth
+
+
+def run_config(source: Source, look: Look) -> dict[str, Any]:
+    """The size of the run that this much work needs: receivers up to `max_receivers`, all of them where the oldest
+    message has waited half as long as the queue may be late, and seconds up to an hour."""
+    declared = source.queue
+    wanted = -(-look.depth.visible // MESSAGES_A_RECEIVER)
+    if look.oldest > declared.freshness.total_seconds() / 2:
+        wanted = declared.max_receivers
+    most = max(declared.receivers, declared.max_receivers)
+    return {
+        "receivers": min(max(declared.receivers, wanted), most),
+        "stop_after_seconds": float(min(max(SECONDS, look.depth.visible // MESSAGES_A_SECOND), LONGEST_SECONDS)),
+    }
+
+
+def _look(source: Source, cursor: str | None, emptied_at: float) -> tuple[Look, float | None]:
+    """What is there now, and since when messages have been seen to wait, which goes into the cursor.
+
+    Where CloudWatch does not say how old the oldest message is, it is at least as old as the time for which every tick
+    has found some, since the last run that ended well.
+    """
+    queue = Queue(source)
+    depth = queue.depth()
+    now = time.time()
+    if depth.visible == 0:
+        return Look(depth, 0.0), None
+    since = (json.loads(cursor).get("waiting_since") if cursor else None) or now
+    since = max(since, emptied_at)
+    told = queue.oldest_age()
+    return Look(depth, now - since if told is None else told), since
+
+
+def _observation(source: Source, look: Look) -> dg.AssetObservation:
+    depth = look.depth
+    return dg.AssetObservation(
+        legacy_key(source),
+        metadata={
+            "waiting": depth.visible,
+            "in_flight": depth.in_flight,
+            "delayed": depth.delayed,
+            "oldest_message_seconds": round(look.oldest, 1),
+        },
+    )
+
+
+def _dead_letters_observed(source: Source) -> list[dg.AssetObservation]:
+    if source.queue.dead_letters is None:
+        return []
+    waiting = Queue(source, source.queue.dead_letters).depth().total
+    return [dg.AssetObservation(dead_letters_key(source), metadata={"waiting": waiting})]

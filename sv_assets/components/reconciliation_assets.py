@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from sv_assets.catalogue.source import Source
-from sv_assets.components.landing_assets import landing_key, reconciliation_key
+from sv_assets.components.keys import landing_key, reconciliation_key
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
 from sv_assets.landing.reconcile import Reconciliation, reconcile_table
 from sv_assets.resources import MongoResource

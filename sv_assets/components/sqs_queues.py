@@ -7,13 +7,15 @@ from pydantic import BaseModel
 
 from sv_assets.catalogue.load import sources_of
 from sv_assets.catalogue.model import SqsQueuesModel
-from sv_assets.components.landing_assets import landing_asset, legacy_asset
+from sv_assets.components.landing_assets import legacy_asset
 from sv_assets.components.landing_checks import landing_checks
+from sv_assets.components.queue_assets import dead_letters_asset, queue_assets
 from sv_assets.components.queue_sensor import queue_sensor
 
 
 class SqsQueues(dg.Component):
-    """SQS queues. Each becomes an external asset, its landing with checks, and a sensor that watches its depth."""
+    """SQS queues. Each becomes an external asset (and one for its dead letters), its landing with checks, its archive by
+    day, and a sensor that watches its depth."""
 
     def __init__(self, declared: SqsQueuesModel) -> None:
         self.declared = declared
@@ -29,7 +31,11 @@ class SqsQueues(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         sources = sources_of(self.declared)
         return dg.Definitions(
-            assets=[*(legacy_asset(s) for s in sources), *(landing_asset(s) for s in sources)],
+            assets=[
+                *(legacy_asset(s) for s in sources),
+                *(dead_letters_asset(s) for s in sources if s.queue.dead_letters),
+                *(asset for s in sources for asset in queue_assets(s)),
+            ],
             asset_checks=[landing_checks(s) for s in sources],
             sensors=[queue_sensor(s) for s in sources],
         )

@@ -1,9 +1,7 @@
-"""Landing one source: read, write, and only then move the bookmark or delete the messages."""
+"""Landing one table: read, write, and only then move the bookmark."""
 
-import datetime as dt
-import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sv_assets.catalogue.load import Catalogue
@@ -16,14 +14,9 @@ from sv_assets.mongo import Store, explained_mongo_errors
 from sv_assets.progress import Progress
 from sv_assets.sources.capture import CaptureReader, open_reader
 from sv_assets.sources.database import open_database
-from sv_assets.sources.messages import convert_message
-from sv_assets.sources.queue import Queue
-from sv_assets.sources.records import Batch, Findings, Position, Record, Rejected, Window
+from sv_assets.sources.records import Batch, Findings, Position, Window
 from sv_assets.sources.table import describe
 from sv_assets.write_behind import write_behind
-
-log = logging.getLogger(__name__)
-MESSAGES_A_BATCH = 500
 
 
 @dataclass
@@ -41,6 +34,8 @@ class LandingReport:
     findings: Findings = field(default_factory=Findings)
     deletes_refused: int = 0
     undeleted_messages: int = 0
+    days: dict[str, int] = field(default_factory=dict)
+    """Of a queue: by day, how many messages are new in its archive."""
     seconds: float = 0.0
     columns: list[tuple[str, str]] = field(default_factory=list)
 
@@ -116,53 +111,3 @@ def _tells_deletes(source: Source, reader: CaptureReader) -> bool:
     """Whether this read went over the whole table in a mode that has no reconciliation of its own."""
     by_itself = reader.sees_deletes or source.table.capture.mode == "snapshot"
     return by_itself and reader.scanned and source.table.deletes == "reconcile"
-
-
-def land_queue(
-    store: Store,
-    catalogue: Catalogue,
-    source: Source,
-    run_id: str,
-    *,
-    stop_after: float = 600.0,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> LandingReport:
-    """Drain a queue: receive, land, and only then delete, until it is empty or `stop_after` seconds have passed."""
-    started = time.monotonic()
-    report = LandingReport(source.key)
-    queue = Queue(source)
-    with explained_mongo_errors():
-        writer = LandingWriter(store, catalogue, source, run_id)
-        bookmark = Bookmark(store, source.key, "queue")
-        progress = Progress(f"landing {source.key}", "messages")
-        while time.monotonic() - started < stop_after and not should_stop():
-            messages = queue.receive(MESSAGES_A_BATCH)
-            if not messages:
-                break
-            receipts = [message.receipt for message in messages]
-            try:
-                writer.write(_message_batch(source, ((m.receipt.message_id, m.body) for m in messages)), report.outcome)
-            except BaseException:
-                queue.release(receipts)
-                raise
-            # A message that had landed before is not written again. This write is acknowledged by a majority only
-            # after everything that the server had then, so what is deleted next cannot be rolled back with it.
-            bookmark.move({"received": report.outcome.read}, run_id)
-            report.undeleted_messages += queue.delete(receipts)
-            progress.advance(len(messages))
-    report.bookmark_before = report.bookmark_after = "none (a queue)"
-    report.seconds = time.monotonic() - started
-    return report
-
-
-def _message_batch(source: Source, messages: Iterator[tuple[str, str]]) -> Batch:
-    extracted_at = dt.datetime.now(dt.timezone.utc)
-    records: list[Record] = []
-    rejected: list[Rejected] = []
-    for message_id, body in messages:
-        converted = convert_message(source.queue, message_id, body)
-        if isinstance(converted, Rejected):
-            rejected.append(converted)
-        else:
-            records.append(converted)
-    return Batch(records, rejected, {}, extracted_at)

@@ -76,7 +76,7 @@ class LandingWriter:
     def __init__(
         self, store: Store, catalogue: Catalogue, source: Source, run_id: str, *, goes_on: bool = False
     ) -> None:
-        self._source = source
+        self.source = source
         self.run_id = run_id
         self.collection = store.landing[source.key]
         self.quarantine = Quarantine(store, source.key)
@@ -87,14 +87,14 @@ class LandingWriter:
 
     def prepare(self, batch: Batch) -> Prepared:
         """The documents of a batch, the newest of each key; those that BSON cannot take are rejected."""
-        origin = Origin(self._source, self.run_id, batch.extracted_at)
+        origin = Origin(self.source, self.run_id, batch.extracted_at)
         records = newest_per_key(batch.records)
         rejected = list(batch.rejected)
         documents: dict[object, LandingDocument] = {}
-        depends_on_row = self._is_first_load and pending_depends_on_row(self._source)
+        depends_on_row = self._is_first_load and pending_depends_on_row(self.source)
         for (key, record), fields in zip(records.items(), encoded_fields([*records.values()]), strict=True):
             try:
-                pending = first_pending(self._source, record) if depends_on_row else None
+                pending = first_pending(self.source, record) if depends_on_row else None
                 documents[key] = landing_document(origin, record, pending, fields)
             except DataError as reason:
                 raw = {name: repr(value) for name, value in record.fields.items()}
@@ -116,7 +116,7 @@ class LandingWriter:
         documents, rejected = prepared.documents, prepared.rejected
         outcome.read += prepared.read
         outcome.stale += prepared.read - len(documents) - len(rejected) - len(prepared.deletions)
-        if not self._source.is_queue and self._source.table.partitions:
+        if not self.source.is_queue and self.source.table.partitions:
             days = Counter(partition for key in documents if (partition := prepared.records[key].partition))
             outcome.by_partition = dict(Counter(outcome.by_partition) + days)
         if documents:
@@ -132,7 +132,7 @@ class LandingWriter:
     def _comparable(self, records: list[Record]) -> tuple[list[Record], list[Record]]:
         """The records, and apart from them those whose version is text where it is a number in what has landed, or the
         other way round; where nothing has landed, the first record decides. Tables have one type by their capture mode."""
-        if not self._source.is_queue:
+        if not self.source.is_queue:
             return records, []
         is_text: dict[object, bool] = {}
         for record in records:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
@@ -90,8 +90,12 @@ def start_mongo(
     raise SvError(f"MongoDB's stand-in found no free port on {HOST}; see {log}.")
 
 
-def start_sqs(storage_dir: Path, *, port: int = 0, log: Path | None = None) -> RunningServer:
+def start_sqs(
+    storage_dir: Path, *, port: int = 0, log: Path | None = None, services: Sequence[str] = ("sqs",)
+) -> RunningServer:
     """ministack's SQS over the state in `storage_dir` (made if missing), on `port` or, if 0 or taken, on any free one.
+
+    `services` are all that it is to serve (`s3`, `sns`, `sts` …).
 
     Raises SvError with the end of the server's log when it does not answer within a minute.
     """
@@ -114,7 +118,7 @@ def start_sqs(storage_dir: Path, *, port: int = 0, log: Path | None = None) -> R
         environment = {
             "GATEWAY_PORT": str(port),
             "BIND_HOST": HOST,
-            "SERVICES": "sqs",
+            "SERVICES": ",".join(services),
             "MINISTACK_REGION": REGION,
             "PERSIST_STATE": "1",
             "STATE_DIR": str(storage_dir),

@@ -114,11 +114,3 @@ class Findings:
 
     figures: dict[str, int | float | str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Receipt:
-    """What deletes a received message, and what became of it."""
-
-    message_id: str
-    handle: str = field(repr=False)

@@ -7,11 +7,11 @@ import dagster as dg
 import pytest
 
 from sv_assets.catalogue import Source
+from sv_assets.components.keys import landing_key
 from sv_assets.components.landing_assets import (
     CAPTURE_CHECK,
     foreign_key_lineage,
     landing_asset,
-    landing_key,
     legacy_asset,
     partitions_of,
 )

@@ -14,7 +14,8 @@ from pymongo import MongoClient
 
 from sv_assets.catalogue import Source
 from sv_assets.errors import TransientError
-from sv_assets.landing.land import land_queue, land_table
+from sv_assets.landing.land import land_table
+from sv_assets.landing.land_queue import land_queue
 from sv_assets.local import start_mongo
 from sv_assets.mongo import Document, Store
 from sv_assets_tests.landing.crash import VISIBILITY_SECONDS, land_and_kill, quickly_visible, timed

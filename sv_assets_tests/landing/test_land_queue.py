@@ -12,11 +12,12 @@ from pymongo import MongoClient
 
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.errors import ConfigurationError, TransientError
-from sv_assets.landing.land import LandingReport, land_queue
+from sv_assets.landing.land import LandingReport
+from sv_assets.landing.land_queue import land_queue
 from sv_assets.landing.writer import LandingWriter
 from sv_assets.local import RunningServer
 from sv_assets.mongo import Store
-from sv_assets.sources.queue import Depth, Queue
+from sv_assets.sources.sqs.queue import Depth, Queue
 from sv_assets_tests.conftest import Catalogued
 from sv_assets_tests.landing.estate import documents, entries
 

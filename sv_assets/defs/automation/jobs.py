@@ -3,16 +3,19 @@
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
-from sv_assets.components.landing_assets import landing_key, reconciliation_key
+from sv_assets.components.keys import archive_key, landing_key, reconciliation_key
 from sv_assets.landing.reconcile import needs_reconciliation
 
 STATIONS = (
     "identity__party_records",
     *(f"single_view__{n}" for n in ("orders", "interactions", "consents", "customers")),
 )
-EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.groups(
-    *{f"legacy_{s.system}" for s in load_catalogue().sources}
+EVERYTHING = (
+    dg.AssetSelection.all()
+    - dg.AssetSelection.groups(*{f"legacy_{s.system}" for s in load_catalogue().sources})
+    - dg.AssetSelection.assets(*(archive_key(s) for s in load_catalogue().sources if s.is_queue))
 )
+"""Every station once. Archives are landed again by the day, and only when somebody asks for it."""
 
 
 def _reconciliations(config: dict[str, bool]) -> dict[str, object]:

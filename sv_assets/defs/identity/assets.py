@@ -3,7 +3,7 @@
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
-from sv_assets.components.landing_assets import landed_keys
+from sv_assets.components.keys import landed_keys
 from sv_assets.components.station import RETRIES, StationConfig, run_station
 from sv_assets.identity.clusters import refresh_clusters
 from sv_assets.identity.match import refresh_links

@@ -1,6 +1,6 @@
 """Which columns hold personal data, by their names and types: contact, name, address, sensitive."""
 
-from sv_assets.catalogue.model import Sensitivity
+from sv_assets.catalogue.entry import Sensitivity
 from sv_assets.sources.introspect.contacts import kind_of_contact
 from sv_assets.sources.introspect.found import TableFound
 from sv_assets.sources.introspect.words import (

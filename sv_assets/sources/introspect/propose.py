@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from sv_assets.catalogue.model import Sensitivity, SqlServerSystemModel, TableEntry
+from sv_assets.catalogue.entry import Sensitivity
+from sv_assets.catalogue.model import SqlServerSystemModel, TableEntry
 from sv_assets.catalogue.source import Source
 from sv_assets.sources.database import LegacyDatabase
 from sv_assets.sources.introspect.candidates import Candidate

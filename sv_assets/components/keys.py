@@ -1,0 +1,39 @@
+"""The names of the assets of a source: the way of its records."""
+
+import dagster as dg
+
+from sv_assets.catalogue.source import Source
+from sv_assets.landing.reconcile import needs_reconciliation
+
+
+def legacy_key(source: Source) -> dg.AssetKey:
+    """The external asset that stands for the source itself."""
+    return dg.AssetKey(["legacy", source.system, source.slug])
+
+
+def dead_letters_key(source: Source) -> dg.AssetKey:
+    """The external asset of the queue that takes what was received too often."""
+    return dg.AssetKey([*legacy_key(source).path, "dead_letters"])
+
+
+def landing_key(source: Source) -> dg.AssetKey:
+    """The asset of its landing collection."""
+    return dg.AssetKey(["landing", source.system, source.slug])
+
+
+def reconciliation_key(source: Source) -> dg.AssetKey:
+    """The asset that finds the deleted rows of a table, where its landing cannot."""
+    return dg.AssetKey([*landing_key(source).path, "deletes"])
+
+
+def archive_key(source: Source) -> dg.AssetKey:
+    """The asset of a queue's archive, a partition a day, whose days can be landed again."""
+    return dg.AssetKey([*landing_key(source).path, "archive"])
+
+
+def landed_keys(source: Source) -> list[dg.AssetKey]:
+    """What writes to the landing collection of a source, and so what a station that reads it waits for."""
+    beside = [archive_key(source)] if source.is_queue else []
+    if needs_reconciliation(source):
+        beside.append(reconciliation_key(source))
+    return [landing_key(source), *beside]

@@ -1,0 +1,135 @@
+"""The assets of a queue: the queue and its dead letters (external), its landing, and its archive, a partition a day."""
+
+import dagster as dg
+
+from sv_assets.catalogue.load import load_catalogue
+from sv_assets.catalogue.source import Source
+from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key
+from sv_assets.components.landing_assets import common_of, metadata_of, observe_source
+from sv_assets.components.station import explained_failures
+from sv_assets.landing.land import LandingReport
+from sv_assets.landing.land_queue import Bounds, land_queue, replay_queue
+from sv_assets.resources import MongoResource
+from sv_assets.sources.records import Window
+
+RECEIVES_CHECK = "far_from_dead_letters"
+
+
+class QueueRunConfig(dg.Config):
+    """How a queue is landed: until it is empty, or until one of these.
+
+    `receivers`: how many ask at once; as declared, if not given.
+    """
+
+    stop_after_seconds: float = 600.0
+    stop_after_messages: int | None = None
+    receivers: int | None = None
+
+
+def queue_assets(source: Source) -> list[dg.AssetsDefinition]:
+    """Its landing and its archive."""
+    return [_landing(source), _archive(source)]
+
+
+def dead_letters_asset(source: Source) -> dg.AssetSpec:
+    """The queue to which SQS moves what was received too often; the sensor of its queue observes it."""
+    return dg.AssetSpec(
+        dead_letters_key(source),
+        deps=[legacy_key(source)],
+        description=f"What could not be landed from {source.name} for long. `sv queues inspect` and `redrive` look after it.",
+        group_name=f"legacy_{source.system}",
+        kinds={"aws", "sqs"},
+        owners=source.declared_in.owners,
+        metadata={"declared name": source.queue.dead_letters or ""},
+    )
+
+
+def archive_partitions(source: Source) -> dg.DailyPartitionsDefinition:
+    """The days on which messages were sent, by the clock of SQS, in UTC."""
+    return dg.DailyPartitionsDefinition(start_date=source.queue.archive.start.isoformat(), timezone="UTC", end_offset=1)
+
+
+def _landing(source: Source) -> dg.AssetsDefinition:
+    declared = source.queue
+
+    @dg.asset(
+        **common_of(source),
+        description=f"{declared.description or source.name} Newest version per {declared.key}.",
+        kinds={"sqs", "mongodb"},
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=declared.freshness, warn_window=declared.freshness / 2
+        ),
+        metadata={
+            "dagster/table_name": f"landing.{source.key}",
+            "key": declared.key,
+            "version": declared.version,
+        },
+        check_specs=[
+            dg.AssetCheckSpec(
+                RECEIVES_CHECK,
+                asset=landing_key(source),
+                description="No message has been received nearly as often as SQS allows before it makes a dead letter of it.",
+            )
+        ],
+    )
+    def landing(
+        context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        bounds = Bounds(config.stop_after_seconds, config.stop_after_messages, config.receivers)
+        with explained_failures(), mongo.store() as store:
+            report = land_queue(store, load_catalogue(), source, context.run.run_id, bounds=bounds)
+            row_count = store.landing[source.key].estimated_document_count()
+        observe_source(context, source, report)
+        _report_days(context, source, report)
+        return dg.MaterializeResult(
+            metadata=metadata_of(source, report, row_count), check_results=[_receives_check(source, report)]
+        )
+
+    return landing
+
+
+def _archive(source: Source) -> dg.AssetsDefinition:
+    key = archive_key(source)
+
+    @dg.asset(
+        **{**common_of(source), "key": key, "deps": [legacy_key(source)]},
+        description=(
+            f"Every message of {source.name} whole, by the day it was sent, for {source.queue.archive.keep.days} days. The "
+            f"landing of the queue fills it. Materialise days here to land them again, into landing.{source.key}."
+        ),
+        kinds={"mongodb"},
+        partitions_def=archive_partitions(source),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        metadata={"dagster/table_name": f"archive.{source.key}"},
+    )
+    def archive(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        span = context.partition_time_window
+        with explained_failures(), mongo.store() as store:
+            report = replay_queue(store, load_catalogue(), source, context.run.run_id, Window(span.start, span.end))
+            row_count = store.archive[source.key].estimated_document_count()
+        return dg.MaterializeResult(metadata=metadata_of(source, report, row_count))
+
+    return archive
+
+
+def _report_days(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
+    """The days of the archive to which this run added, so that the UI shows them as filled."""
+    known = set(archive_partitions(source).get_partition_keys())
+    for day, count in sorted(report.days.items()):
+        if day in known:
+            context.log_event(
+                dg.AssetMaterialization(archive_key(source), partition=day, metadata={"messages_added": count})
+            )
+
+
+def _receives_check(source: Source, report: LandingReport) -> dg.AssetCheckResult:
+    most = report.findings.figures["most_receives_of_a_message"]
+    seen = f"{report.outcome.read:,} messages were received, none more than {most} times."
+    return dg.AssetCheckResult(
+        check_name=RECEIVES_CHECK,
+        asset_key=landing_key(source),
+        passed=not report.findings.warnings,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(report.findings.warnings) or seen,
+        metadata={"most_receives_of_a_message": most},
+    )

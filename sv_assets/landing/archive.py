@@ -1,0 +1,94 @@
+"""The event archive of a queue: every message whole, as it came, a while longer than anybody needs it.
+
+Append-only: a message is put in once, by its message id, before what it says lands; MongoDB removes it when its time is
+over. A day of it can be landed again.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pymongo import IndexModel
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from sv_assets.catalogue.source import Source
+from sv_assets.mongo import DUPLICATE_KEY, Document, Store, ensure_indexes, in_batches
+from sv_assets.sources.messages import Message, Opened
+from sv_assets.sources.messages.raw import message_of, raw_of
+from sv_assets.sources.records import Record, Window
+
+INDEX_OPTIONS_CONFLICT = 85
+
+
+class Archive:
+    """The archive of one queue, `archive.<system>.<queue>`.
+
+    A document is what `raw_of` says of the message, with `_id` (its message id), `sent_at` (the clock of SQS),
+    `received_at` and `run_id` of who received it, and as far as they are known `key` (the business key) and `event`.
+    """
+
+    def __init__(self, store: Store, source: Source) -> None:
+        self.collection = store.archive[source.key]
+        self._keep = int(source.queue.archive.keep.total_seconds())
+        ensure_indexes(self.collection, [IndexModel([("key", 1)], sparse=True)])
+        self._keep_for_declared_time()
+
+    def put(self, messages: Sequence[Opened], received_at: dt.datetime, run_id: str) -> Counter[str]:
+        """Add what is not there yet; by day, how many. Acknowledged by a majority when it returns."""
+        documents = {m.message.message_id: _document(m, received_at, run_id) for m in messages}
+        there: set[str] = set()
+        for batch in in_batches(documents.values()):
+            try:
+                self.collection.insert_many(batch, ordered=False)
+            except BulkWriteError as error:
+                failed = error.details["writeErrors"]
+                if error.details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):
+                    raise
+                there.update(batch[e["index"]]["_id"] for e in failed)
+        return Counter(
+            f"{document['sent_at']:%Y-%m-%d}" for identifier, document in documents.items() if identifier not in there
+        )
+
+    def message(self, message_id: str) -> Message | None:
+        """The message with this id, if it has been received before."""
+        found = self.collection.find_one({"_id": message_id})
+        return message_of(found) if found else None
+
+    def count(self, window: Window) -> int:
+        """How many messages were sent in a window of time."""
+        return self.collection.count_documents(_sent_in(window))
+
+    def read(self, window: Window) -> Iterator[Message]:
+        """The messages sent in a window of time, in no order."""
+        for document in self.collection.find(_sent_in(window)).batch_size(500):
+            yield message_of(document)
+
+    def _keep_for_declared_time(self) -> None:
+        index = IndexModel([("sent_at", 1)], expireAfterSeconds=self._keep)
+        try:
+            self.collection.create_indexes([index])
+        except OperationFailure as error:
+            if error.code != INDEX_OPTIONS_CONFLICT:
+                raise
+            change = {"keyPattern": {"sent_at": 1}, "expireAfterSeconds": self._keep}
+            self.collection.database.command("collMod", self.collection.name, index=change)
+
+
+def _sent_in(window: Window) -> Document:
+    return {"sent_at": {"$gte": _moment(window.start), "$lt": _moment(window.end)}}
+
+
+def _moment(day: dt.date) -> dt.datetime:
+    moment = day if isinstance(day, dt.datetime) else dt.datetime(day.year, day.month, day.day)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)
+
+
+def _document(opened: Opened, received_at: dt.datetime, run_id: str) -> Document:
+    known: dict[str, Any] = {}
+    if isinstance(opened.content, Record):
+        known["key"] = opened.content.key_text
+    if opened.event is not None:
+        known["event"] = opened.event
+    raw = raw_of(opened.message)
+    return {"_id": opened.message.message_id, **known, **raw, "received_at": received_at, "run_id": run_id}

@@ -1,0 +1,194 @@
+"""Landing a queue: receive, keep whole, land, and only then delete. And landing days of its archive again."""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.source import Source
+from sv_assets.errors import TransientError
+from sv_assets.landing.archive import Archive
+from sv_assets.landing.bookmarks import Bookmark
+from sv_assets.landing.land import LandingReport
+from sv_assets.landing.writer import LandingWriter
+from sv_assets.mongo import Store, explained_mongo_errors, in_batches
+from sv_assets.progress import Progress
+from sv_assets.sources.messages import Message, Opened, PayloadStore, S3Payloads, open_message
+from sv_assets.sources.records import Batch, Findings, Record, Rejected, Window
+from sv_assets.sources.sqs.queue import Queue
+from sv_assets.sources.sqs.receive import Bounds, Receiver, Tally
+from sv_assets.stopping import asked_to_stop
+from sv_assets.write_behind import tuned_interpreter
+
+log = logging.getLogger(__name__)
+PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds between attempts to write while MongoDB is away; each attempt itself waits 10 s for a server."""
+NO_BOOKMARK = "none (a queue)"
+
+
+def land_queue(
+    store: Store,
+    catalogue: Catalogue,
+    source: Source,
+    run_id: str,
+    *,
+    bounds: Bounds | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> LandingReport:
+    """Drain a queue until it is empty or a bound is reached.
+
+    A message is deleted only after it stands in the archive, and its record in landing or itself in quarantine,
+    acknowledged by a majority. While MongoDB is away, the run waits with what it holds, then leaves it in the queue and
+    raises TransientError. On SIGTERM, what has landed is deleted and the rest given back. Raises ConfigurationError where
+    the queue is not there, or not in the declared account and region.
+    """
+    started = time.monotonic()
+    report = LandingReport(source.key, bookmark_before=NO_BOOKMARK, bookmark_after=NO_BOOKMARK)
+    bounds = bounds or Bounds()
+    queue = Queue(source, connections=(bounds.receivers or source.queue.receivers) + 4)
+    queue.check_place()
+    payloads = payloads_of(source)
+    progress = Progress(f"landing {source.key}", "messages")
+    with explained_mongo_errors(), asked_to_stop() as stop, tuned_interpreter():
+        archive = Archive(store, source)
+        landing = _Landing(
+            LandingWriter(store, catalogue, source, run_id), archive, Bookmark(store, source.key, "queue")
+        )
+
+        def open_once_more_if_known(message: Message) -> Opened:
+            """A message that comes again may point to a payload that was deleted when it landed: the archive has it."""
+            opened = open_message(source.queue, message, payloads)
+            if payloads is None or isinstance(opened.content, Record) or opened.message.payload is not None:
+                return opened
+            known = archive.message(message.message_id)
+            return open_message(source.queue, known, payloads) if known and known.payload is not None else opened
+
+        with Receiver(
+            queue, open_once_more_if_known, bounds, payloads=payloads, should_stop=lambda: stop() or should_stop()
+        ) as receiver:
+            for deliveries in receiver.batches():
+                opened = [delivery.opened for delivery in deliveries]
+                _patiently(partial(landing.land, opened, report), source, lambda: stop() or should_stop())
+                receiver.landed(deliveries)
+                progress.advance(len(deliveries))
+    report.stopped = receiver.stopped
+    report.undeleted_messages = receiver.tally.undeleted
+    report.days = landing.days
+    report.findings = _findings(queue, receiver.tally, sum(landing.days.values()))
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def replay_queue(store: Store, catalogue: Catalogue, source: Source, run_id: str, window: Window) -> LandingReport:
+    """Land again what was sent in a window of time, out of the archive, as the present declaration understands it.
+
+    Changes nothing where nothing has changed: newer versions that have landed stay. What is rejected now goes to
+    quarantine, and what no longer is leaves it.
+    """
+    started = time.monotonic()
+    report = LandingReport(source.key, bookmark_before=NO_BOOKMARK, bookmark_after=NO_BOOKMARK)
+    with explained_mongo_errors(), tuned_interpreter():
+        archive = Archive(store, source)
+        writer = LandingWriter(store, catalogue, source, run_id)
+        progress = Progress(f"landing {source.key} from its archive", "messages", archive.count(window))
+        payloads = payloads_of(source)
+        for messages in in_batches(archive.read(window), 500):
+            land_again(writer, messages, payloads, report)
+            progress.advance(len(messages))
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def payloads_of(source: Source) -> S3Payloads | None:
+    """Where the bodies of a queue lie that are too large for SQS; None where it declares none."""
+    return S3Payloads(source.sqs_system, source.queue.payloads) if source.queue.payloads else None
+
+
+def land_again(
+    writer: LandingWriter, messages: Iterable[Message], payloads: PayloadStore | None, report: LandingReport
+) -> None:
+    """Land messages that were received before; their entries in quarantine are closed where they land now."""
+    opened = [open_message(writer.source.queue, message, payloads) for message in messages]
+    writer.write(_batch(opened), report.outcome)
+    landed = [o.message.message_id for o in opened if isinstance(o.content, Record)]
+    writer.quarantine.resolve(f"message {message_id}" for message_id in landed)
+
+
+@dataclass
+class _Landing:
+    """Where the messages of one run go."""
+
+    writer: LandingWriter
+    archive: Archive
+    bookmark: Bookmark
+    days: dict[str, int] = field(default_factory=dict)
+    """By day, how many messages were new to the archive."""
+
+    def land(self, opened: Sequence[Opened], report: LandingReport) -> None:
+        """Archive, then landing and quarantine. All of it is acknowledged by a majority when this returns."""
+        now = dt.datetime.now(dt.timezone.utc)
+        for day, count in self.archive.put(opened, now, self.writer.run_id).items():
+            self.days[day] = self.days.get(day, 0) + count
+        self.writer.write(_batch(opened), report.outcome)
+        # A message that had landed before is not written again. This write is acknowledged by a majority only after
+        # everything that the server had then, so what is deleted next cannot be rolled back with it.
+        self.bookmark.move({"received": report.outcome.read}, self.writer.run_id)
+
+
+def _batch(opened: Sequence[Opened]) -> Batch:
+    records = [o.content for o in opened if isinstance(o.content, Record)]
+    rejected = [o.content for o in opened if isinstance(o.content, Rejected)]
+    return Batch(records, rejected, {}, dt.datetime.now(dt.timezone.utc))
+
+
+def _patiently(land: Callable[[], None], source: Source, should_stop: Callable[[], bool]) -> None:
+    """Land, again and again while MongoDB is away; every attempt writes the same."""
+    for pause in _pauses(should_stop):
+        try:
+            with explained_mongo_errors():
+                return land()
+        except TransientError as error:
+            if pause is None:
+                raise
+            log.warning("%s: %s What was received is kept; trying again in %d s.", source.key, error, pause)
+            _wait(pause, should_stop)
+    raise TransientError(f"{source.key}: stopped while MongoDB was away. What was received is given back.")
+
+
+def _pauses(should_stop: Callable[[], bool]) -> Iterator[float | None]:
+    for pause in (*PAUSES, None):
+        if should_stop():
+            return
+        yield pause
+
+
+def _wait(seconds: float, should_stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not should_stop():
+        time.sleep(0.1)
+
+
+def _findings(queue: Queue, tally: Tally, archived: int) -> Findings:
+    """What receiving showed of the queue, without a word of what its messages say."""
+    figures: dict[str, int | float | str] = {
+        "messages_deleted": tally.deleted,
+        "messages_given_back": tally.given_back,
+        "messages_left_for_later": tally.deferred,
+        "messages_archived": archived,
+        "most_receives_of_a_message": tally.most_receives,
+    }
+    if tally.received:
+        figures["oldest_message_seconds"] = round(max(0.0, time.time() - tally.oldest_sent), 1)
+    if tally.payloads_left:
+        figures["payloads_left_in_s3"] = tally.payloads_left
+    warnings: list[str] = []
+    if tally.near_dead_letters and queue.redrive:
+        warnings.append(
+            f"{tally.near_dead_letters:,} messages had been received {tally.most_receives} times at most, and SQS moves a "
+            f"message to {queue.redrive.dead_letters} after {queue.redrive.limit}. Look at the failures of the runs before "
+            "this one: what cannot be landed at all goes to quarantine at once, so something was away for long."
+        )
+    return Findings(figures, warnings)
