@@ -6,6 +6,7 @@ stand inside pipeline updates keyed by `_id` alone, so that a write needs no sec
 
 import datetime as dt
 import hashlib
+import logging
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ MAJORITY = WriteConcern(w="majority", wtimeout=60_000)
 DUPLICATE_KEY = 11000
 BATCH = 1000
 """How many documents go into one `$in` or one bulk write."""
+logging.getLogger("pymongo.command").setLevel(logging.INFO)  # at DEBUG it writes the documents
 
 
 @dataclass(frozen=True)

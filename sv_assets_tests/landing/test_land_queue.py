@@ -16,6 +16,7 @@ from sv_assets.landing.land import LandingReport
 from sv_assets.landing.land_queue import land_queue
 from sv_assets.landing.writer import LandingWriter
 from sv_assets.local import RunningServer
+from sv_assets.local.queues import dead_letter_name
 from sv_assets.mongo import Store
 from sv_assets.sources.sqs.queue import Depth, Queue
 from sv_assets_tests.conftest import Catalogued
@@ -30,10 +31,24 @@ class WebShop:
     client: Any
     name: str
     url: str = ""
+    system: str = ""
+    """More entries of the system, as `account: "123456789012", `."""
+    queue: str = ""
+    """More entries of the queue, as `, wait_seconds: 1`."""
 
-    def create(self) -> None:
+    def create(self, *, receives: int | None = None) -> None:
+        """The queue; with dead letters of its own after so many `receives`."""
         attributes = {"FifoQueue": "true"} if self.name.endswith(".fifo") else {}
+        if receives:
+            dead = self.client.create_queue(QueueName=self.dead_letters, Attributes=attributes)["QueueUrl"]
+            arn = self.client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": receives})
+            self.queue += f", dead_letters: {self.dead_letters}"
         self.url = self.client.create_queue(QueueName=self.name, Attributes=attributes)["QueueUrl"]
+
+    @property
+    def dead_letters(self) -> str:
+        return dead_letter_name(self.name)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -41,8 +56,9 @@ class WebShop:
         path.write_text(
             "type: sv_assets.components.SqsQueues\n"
             "attributes:\n"
-            '  {system: web, endpoint: "{{ env.SQS_ENDPOINT_URL }}", owners: ["team:web"], region: eu-west-2,\n'
-            f"   queues: [{{name: {self.name}, key: $.id, version: $.v, visibility_seconds: 30}}]}}\n"
+            '  {system: web, endpoint: "{{ env.SQS_ENDPOINT_URL }}", owners: ["team:web"], region: eu-west-2, '
+            f"{self.system}\n"
+            f"   queues: [{{name: {self.name}, key: $.id, version: $.v, visibility_seconds: 30{self.queue}}}]}}\n"
         )
         return load_catalogue(self.catalogued.directory)
 
