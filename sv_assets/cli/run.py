@@ -82,7 +82,8 @@ def reset(
     declared = load_catalogue().source(source)
     if declared.is_queue:
         raise ConfigurationError(
-            f"{source} is a queue: what it delivered is gone from it, so its landed copy is not forgotten."
+            f"{source} is a queue, which delivers nothing twice. Land days of its archive again: materialise partitions of "
+            f"landing/{declared.system}/{declared.slug}/archive in the UI."
         )
     if not yes:
         typer.confirm(f"Read {source} again from its first row at the next run?", abort=True)

@@ -167,7 +167,7 @@ def _no_schema(queue: QueueEntry, event: str | None) -> str:
 def _shown(event: str | None, declared: Container[str | None]) -> str:
     """An event type as a reason may show it: a declared one, or one that looks like the name of a type."""
     if event is None:
-        return "messages without an event type"
+        return "any event"
     return event if event in declared or _PLAIN_NAME.fullmatch(event) else "this event type"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import bson
 import pytest
 from bson import Decimal128, Int64
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sv_assets.errors import DataError
@@ -80,6 +80,7 @@ def test_a_number_keeps_every_digit(literal: str, landed: Any) -> None:
     assert type(value) is type(landed)
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False))
 def test_any_decimal_keeps_its_value(value: Decimal) -> None:
     landed = field(str(value))
@@ -87,6 +88,7 @@ def test_any_decimal_keeps_its_value(value: Decimal) -> None:
     assert exact == value
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None)))
 def test_arbitrary_text_never_raises(text: str) -> None:
     opened(text)
@@ -99,6 +101,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, JSON, JSON, st.booleans())
 def test_arbitrary_json_never_raises(identifier: Any, version: Any, rest: Any, ascii_only: bool) -> None:
     opened(json.dumps({"account": {"id": identifier}, "v": version, "rest": rest}, ensure_ascii=ascii_only))
@@ -118,6 +121,7 @@ MESSAGES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(MESSAGES)
 def test_quarantine_gives_back_the_very_message(message: Message) -> None:
     raw = raw_of(message)

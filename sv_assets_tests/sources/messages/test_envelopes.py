@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sv_assets.catalogue.queue import QueueEntry
@@ -60,6 +60,7 @@ def wrapped(text: str, layers: list[str], store: Objects) -> tuple[str, list[str
     return text, around
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, LAYERS)
 def test_a_document_comes_out_of_any_envelopes_as_it_went_in(document: dict[str, Any], layers: list[str]) -> None:
     bare = opened(json.dumps(document)).content
@@ -76,6 +77,7 @@ def test_a_document_comes_out_of_any_envelopes_as_it_went_in(document: dict[str,
             assert result.content.reason == bare.reason
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_as_gzip_never_raise(data: bytes) -> None:
     for packed in (data, b"\x1f\x8b\x08" + data, gzip.compress(data) + data, gzip.compress(data)[:-3]):
@@ -85,6 +87,7 @@ def test_arbitrary_bytes_as_gzip_never_raise(data: bytes) -> None:
         opened(pointer("k"), LARGE, Objects({"k": packed}))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=50))
 def test_arbitrary_text_in_an_envelope_never_raises(text: str) -> None:
     for outer in (sns(text), sns(eventbridge({"text": text})), gzipped(text), "H4sI" + text, sns("H4sI" + text)):

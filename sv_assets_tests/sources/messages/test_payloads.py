@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sv_assets.catalogue.model import SqsQueuesModel
@@ -46,10 +46,13 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bucket(sqs_server: RunningServer) -> Any:
+def bucket(sqs_server: RunningServer) -> Iterator[Any]:
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     s3: Any = boto3.resource("s3", endpoint_url=sqs_server.url, region_name="eu-west-2", **keys)
-    return s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+    made = s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+    yield made
+    made.objects.all().delete()
+    made.delete()
 
 
 def store(url: str, **declared: Any) -> S3Payloads:
@@ -155,6 +158,7 @@ def test_half_a_pointer_is_rejected(place: Any) -> None:
     assert "does not name its s3BucketName and s3Key" in reason(text, LARGE, Objects())
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None)), st.text(st.characters(codec=None)))
 def test_arbitrary_pointers_never_raise(name: str, key: str) -> None:
     opened(pointer(key, name), LARGE, Objects({key: body().encode()}))
@@ -277,6 +281,19 @@ def test_a_transient_fault_of_s3_passes_through(faulty: str) -> None:
     Faulty.answers["k"] = refusal(503, "SlowDown")
     with pytest.raises(TransientError):
         opened(pointer("k"), LARGE, store(faulty))
+
+
+def test_logs_show_neither_keys_nor_bodies(
+    sqs_server: RunningServer, bucket: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket.put_object(Key=KEY, Body=body(name="S3CR3T").encode())
+    with caplog.at_level("DEBUG"):
+        payloads = store(sqs_server.url)
+        record(pointer(KEY), LARGE, payloads)
+        payloads.delete(Pointer(BUCKET, KEY))
+        reason(pointer(KEY), LARGE, payloads)
+    assert "zoe" not in caplog.text
+    assert "S3CR3T" not in caplog.text
 
 
 def test_the_key_of_an_object_is_in_no_repr() -> None:
