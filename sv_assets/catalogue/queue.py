@@ -45,7 +45,7 @@ class Payloads(Entry):
     """
 
     buckets: list[str] = Field(min_length=1)
-    max_bytes: int = Field(default=10 * 1024**2, ge=1024, le=12 * 1024**2)
+    max_bytes: int = Field(default=10 * 1024**2, ge=1024, le=10 * 1024**2)
     delete: bool = True
 
 
@@ -59,6 +59,7 @@ class Archive(Entry):
 class QueueEntry(Entry):
     """One SQS queue. `key` and `version` are paths into the message: the business key, and what orders its versions.
 
+    - `version` holds whole numbers, or text; ISO 8601 date-times are ordered by the moment that they are.
     - `envelope`: what messages are wrapped in, from the outside in (`[sns, gzip]`), `plain`, or `detect`.
     - `event_type`: a path into the message, or the name of a message attribute; EventBridge says it by itself.
       `schema_version`: a path to a number, or to text that begins with one. Both choose among `schemas`.

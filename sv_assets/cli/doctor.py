@@ -129,8 +129,10 @@ def _table(source: "Source") -> str:
 
 def _queue(source: "Source") -> str:
     from sv_assets.errors import ConfigurationError
+    from sv_assets.sources.messages.schema import schemas_of
     from sv_assets.sources.sqs.queue import Queue
 
+    schemas_of(source.queue)
     queue = Queue(source)
     queue.check_place()
     depth, redrive, declared = queue.depth(), queue.redrive, source.queue.dead_letters

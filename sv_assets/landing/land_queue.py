@@ -17,6 +17,7 @@ from sv_assets.landing.writer import LandingWriter
 from sv_assets.mongo import Store, explained_mongo_errors, in_batches
 from sv_assets.progress import Progress
 from sv_assets.sources.messages import Message, Opened, PayloadStore, S3Payloads, open_message
+from sv_assets.sources.messages.schema import schemas_of
 from sv_assets.sources.records import Batch, Findings, Record, Rejected, Window
 from sv_assets.sources.sqs.queue import Queue
 from sv_assets.sources.sqs.receive import Bounds, Receiver, Tally
@@ -48,6 +49,7 @@ def land_queue(
     started = time.monotonic()
     report = LandingReport(source.key, bookmark_before=NO_BOOKMARK, bookmark_after=NO_BOOKMARK)
     bounds = bounds or Bounds()
+    schemas_of(source.queue)  # raises for one that cannot be used
     queue = Queue(source, connections=(bounds.receivers or source.queue.receivers) + 4)
     queue.check_place()
     payloads = payloads_of(source)

@@ -97,8 +97,7 @@ class LandingWriter:
                 pending = first_pending(self.source, record) if depends_on_row else None
                 documents[key] = landing_document(origin, record, pending, fields)
             except DataError as reason:
-                raw = {name: repr(value) for name, value in record.fields.items()}
-                rejected.append(Rejected(record.key_text, f"the row {reason}", raw))
+                rejected.append(_rejected(record, f"the {'message' if record.message else 'row'} {reason}"))
         asks = self._is_first_load or self._ask_first
         upserts = None if asks else [upsert(document, from_log=batch.from_log) for document in documents.values()]
         return Prepared(
@@ -240,6 +239,13 @@ def _is_older(one: Version, other: Version | None) -> bool:
 
 def _incomparable(record: Record) -> Rejected:
     here, there = ("text", "a number") if isinstance(record.version, str) else ("a number", "text")
-    reason = f"the version is {here}, and {there} in what landed before: which one is newer cannot be told"
-    raw = {name: repr(value) for name, value in record.fields.items()}
-    return Rejected(f"{record.key_text} at version {record.version!r}", reason, raw)
+    return _rejected(
+        record, f"the version is {here}, and {there} in what landed before: which one is newer cannot be told"
+    )
+
+
+def _rejected(record: Record, reason: str) -> Rejected:
+    """A converted record that cannot be written: a message as it came, a row by what was read of it."""
+    if record.message:
+        return Rejected(f"message {record.message['message_id']}", reason, record.message)
+    return Rejected(record.key_text, reason, {name: repr(value) for name, value in record.fields.items()})

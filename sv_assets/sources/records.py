@@ -30,6 +30,8 @@ class Record:
     """The day (`2026-11-23`) or hour (`2026-11-23-14:00`) this row belongs to, where its table is partitioned."""
     compared_key: Any | None = None
     """The key as SQL Server compares it, where text is part of it: `_sv.key`."""
+    message: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+    """The message it came in, whole, as quarantine keeps it; None for a row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from bson import Decimal128, Int64
 
 from sv_assets.catalogue.queue import QueueEntry
 from sv_assets.errors import DataError
+from sv_assets.sources.messages.moments import sortable
 from sv_assets.sources.records import Record, Version
 
 MAX_DEPTH = 90
@@ -93,7 +94,7 @@ def _version(document: dict[str, Any], path: str) -> Version:
         raise DataError(f"the version {path} is missing, or neither text nor a whole number")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise DataError(f"the version {path} does not fit 64 bits")
-    return value
+    return sortable(value) if isinstance(value, str) else value
 
 
 def _for_bson(value: Any, depth: int) -> Any:

@@ -30,6 +30,7 @@ def open_message(queue: QueueEntry, message: Message, payloads: PayloadStore | N
     except DataError as reason:
         whole = unwrapping.message
         return Opened(whole, Rejected(f"message {message.message_id}", str(reason), raw_of(whole)), event)
+    record.message = raw_of(unwrapping.message)
     return Opened(unwrapping.message, record, event, unwrapping.pointer)
 
 

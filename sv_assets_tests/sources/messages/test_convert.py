@@ -26,7 +26,7 @@ def test_a_good_message_lands_whole_under_body() -> None:
     result = record(
         '{"account": {"id": 7}, "v": "2024-01-01T10:00:00Z", "name": "Zo\u00eb  ", "tags": [1, null, true]}'
     )
-    assert (result.key, result.version) == ("7", "2024-01-01T10:00:00Z")
+    assert (result.key, result.version) == ("7", "2024-01-01T10:00:00.000000000Z")
     assert result.fields["body"]["name"] == "Zo\u00eb  "
     assert result.fields["body"]["tags"] == [Int64(1), None, True]
 
