@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from bson import Decimal128
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -26,6 +27,11 @@ def complain(sentence: str) -> None:
 def print_json(value: Any) -> None:
     """`value` as JSON on standard output."""
     sys.stdout.write(json.dumps(value, default=_plain, indent=2, ensure_ascii=False) + "\n")
+
+
+def safe(text: str | None) -> str | None:
+    """What others wrote, fit for a terminal: no markup, no control characters."""
+    return None if text is None else escape("".join(c if c.isprintable() else "·" for c in text))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

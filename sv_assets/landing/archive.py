@@ -31,8 +31,18 @@ class Archive:
     def __init__(self, store: Store, source: Source) -> None:
         self.collection = store.archive[source.key]
         self._keep = int(source.queue.archive.keep.total_seconds())
+
+    def prepare(self) -> None:
+        """Its indexes, and the declared time for which messages are kept; needed before the first `put`."""
         ensure_indexes(self.collection, [IndexModel([("key", 1)], sparse=True)])
-        self._keep_for_declared_time()
+        index = IndexModel([("sent_at", 1)], expireAfterSeconds=self._keep)
+        try:
+            self.collection.create_indexes([index])
+        except OperationFailure as error:
+            if error.code != INDEX_OPTIONS_CONFLICT:
+                raise
+            change = {"keyPattern": {"sent_at": 1}, "expireAfterSeconds": self._keep}
+            self.collection.database.command("collMod", self.collection.name, index=change)
 
     def put(self, messages: Sequence[Opened], received_at: dt.datetime, run_id: str) -> Counter[str]:
         """Add what is not there yet; by day, how many. Acknowledged by a majority when it returns."""
@@ -63,16 +73,6 @@ class Archive:
         """The messages sent in a window of time, in no order."""
         for document in self.collection.find(_sent_in(window)).batch_size(500):
             yield message_of(document)
-
-    def _keep_for_declared_time(self) -> None:
-        index = IndexModel([("sent_at", 1)], expireAfterSeconds=self._keep)
-        try:
-            self.collection.create_indexes([index])
-        except OperationFailure as error:
-            if error.code != INDEX_OPTIONS_CONFLICT:
-                raise
-            change = {"keyPattern": {"sent_at": 1}, "expireAfterSeconds": self._keep}
-            self.collection.database.command("collMod", self.collection.name, index=change)
 
 
 def _sent_in(window: Window) -> Document:

@@ -56,6 +56,7 @@ def land_queue(
     progress = Progress(f"landing {source.key}", "messages")
     with explained_mongo_errors(), asked_to_stop() as stop, tuned_interpreter():
         archive = Archive(store, source)
+        archive.prepare()
         landing = _Landing(
             LandingWriter(store, catalogue, source, run_id), archive, Bookmark(store, source.key, "queue")
         )
@@ -114,9 +115,8 @@ def land_again(
 ) -> None:
     """Land messages that were received before; their entries in quarantine are closed where they land now."""
     opened = [open_message(writer.source.queue, message, payloads) for message in messages]
-    writer.write(_batch(opened), report.outcome)
-    landed = [o.message.message_id for o in opened if isinstance(o.content, Record)]
-    writer.quarantine.resolve(f"message {message_id}" for message_id in landed)
+    rejected = {item.key_text for item in writer.write(_batch(opened), report.outcome)}
+    writer.quarantine.resolve({f"message {o.message.message_id}" for o in opened} - rejected)
 
 
 @dataclass

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import bson
 from bson.errors import InvalidDocument
@@ -13,6 +15,29 @@ from sv_assets.sources.records import Rejected
 
 MAX_BYTES = 12 * 1024 * 1024
 INDEXES = [IndexModel([("source", 1), ("status", 1)])]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which entries to look at: those that meet every condition. `reason` is a part of it, in any case of letters."""
+
+    sources: tuple[str, ...]
+    status: str = "open"
+    ids: tuple[str, ...] = ()
+    reason: str | None = None
+    since: dt.datetime | None = None
+    """First seen then, or later."""
+
+    @property
+    def query(self) -> Document:
+        query: Document = {"source": {"$in": list(self.sources)}, "status": self.status}
+        if self.ids:
+            query["_id"] = {"$in": list(self.ids)}
+        if self.reason:
+            query["reason"] = {"$regex": re.escape(self.reason), "$options": "i"}
+        if self.since:
+            query["first_seen"] = {"$gte": self.since}
+        return query
 
 
 class Quarantine:
@@ -39,10 +64,8 @@ class Quarantine:
             found = [
                 d["_id"] for d in self._collection.find({"_id": {"$in": ids}}, {"status": 1}) if d["status"] == "open"
             ]
-            for identifier in found:
-                self._collection.update_one(
-                    {"_id": identifier}, {"$set": {"status": "resolved"}, "$unset": {"raw": ""}}
-                )
+            closed = {"$set": {"status": "resolved"}, "$unset": {"raw": ""}}
+            bulk_write(self._collection, [UpdateOne({"_id": identifier}, closed) for identifier in found])
             resolved += len(found)
         return resolved
 
@@ -55,11 +78,19 @@ class Quarantine:
         entries = self._collection.find({"source": self._source, "status": "open"}, {"reason": 1}).limit(at_most)
         return sorted({entry["reason"] for entry in entries})
 
+    def explain(self, reasons: Mapping[str, str]) -> None:
+        """Give open entries, by their `_id`, the reason for which they are still here."""
+        updates = [
+            UpdateOne({"_id": identifier, "status": "open"}, {"$set": {"reason": reason}})
+            for identifier, reason in reasons.items()
+        ]
+        bulk_write(self._collection, updates)
+
     def _entry_id(self, key_text: str) -> str:
         return f"{self._source}:{hashlib.blake2b(key_text.encode(errors='surrogatepass'), digest_size=12).hexdigest()}"
 
     def _entry(self, item: Rejected, run_id: str, now: dt.datetime) -> UpdateOne:
-        """An entry that is open already with the same content is left as it is, so that reading it again changes nothing."""
+        """An entry that is open already with the same content keeps all but its reason: reading it again changes nothing."""
         raw = _storable(item.raw)
         identifier = self._entry_id(item.key_text)
         document: Document = {
@@ -74,9 +105,34 @@ class Quarantine:
             "first_seen": now,
         }
         same = {"$and": [{"$eq": ["$status", "open"]}, {"$eq": ["$hash", document["hash"]]}]}
+        explained = {"$mergeObjects": ["$$ROOT", {"reason": {"$literal": item.reason}}]}
         return UpdateOne(
-            {"_id": identifier}, [{"$replaceWith": {"$cond": [same, "$$ROOT", {"$literal": document}]}}], upsert=True
+            {"_id": identifier}, [{"$replaceWith": {"$cond": [same, explained, {"$literal": document}]}}], upsert=True
         )
+
+
+def entries(store: Store, chosen: Chosen, *, with_raw: bool = False) -> Iterator[Document]:
+    """The chosen entries, in no order: `{_id, source, key, reason, status, first_seen, run_id}`, and `raw` if wanted."""
+    return store.control["quarantine"].find(chosen.query, None if with_raw else {"raw": 0, "hash": 0}).batch_size(100)
+
+
+def newest_entries(store: Store, chosen: Chosen, at_most: int, *, with_raw: bool = False) -> list[Document]:
+    """The chosen entries that were first seen last, the newest first."""
+    projection = None if with_raw else {"raw": 0, "hash": 0}
+    found = store.control["quarantine"].find(chosen.query, projection)
+    return list(found.sort([("first_seen", -1), ("_id", 1)]).limit(at_most))
+
+
+def count_by_reason(store: Store, chosen: Chosen) -> list[tuple[str, str, int]]:
+    """(source, reason, how many) of the chosen entries, the most frequent first."""
+    groups = store.control["quarantine"].aggregate(
+        [
+            {"$match": chosen.query},
+            {"$group": {"_id": {"source": "$source", "reason": "$reason"}, "count": {"$sum": 1}}},
+        ]
+    )
+    counts = [(group["_id"]["source"], group["_id"]["reason"], int(group["count"])) for group in groups]
+    return sorted(counts, key=lambda one: (-one[2], one[0], one[1]))
 
 
 def _storable(raw: Document) -> Document:

@@ -104,11 +104,15 @@ class LandingWriter:
             batch.position, batch.read, origin, batch.from_log, documents, records, batch.deletions, rejected, upserts
         )
 
-    def write(self, batch: Batch, outcome: Outcome) -> None:
-        """Land the batch, and add to `outcome`. All of it is acknowledged by a majority when this returns."""
+    def write(self, batch: Batch, outcome: Outcome) -> list[Rejected]:
+        """Land the batch, and add to `outcome`. All of it is acknowledged by a majority when this returns.
+
+        Returns what went to quarantine."""
         records, others = self._comparable(batch.records)
         rejected = [*batch.rejected, *(_incomparable(record) for record in others)]
-        self.send(self.prepare(replace(batch, records=records, rejected=rejected)), outcome)
+        prepared = self.prepare(replace(batch, records=records, rejected=rejected))
+        self.send(prepared, outcome)
+        return prepared.rejected
 
     def send(self, prepared: Prepared, outcome: Outcome) -> None:
         """Land what was prepared, and add to `outcome`. All of it is acknowledged by a majority when this returns."""

@@ -4,12 +4,14 @@ import datetime as dt
 import json
 import re
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError
@@ -19,6 +21,7 @@ from sv_assets.sources.sqs.session import aws_client
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import MessageSystemAttributeNameType
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 SQS_BATCH = 10
@@ -26,6 +29,9 @@ SQS_BATCH = 10
 LONGEST_HOLD = 43_200.0
 """Seconds after which SQS takes a received message back, however often its visibility is extended: 12 hours."""
 
+_SYSTEM_ATTRIBUTES: "Sequence[MessageSystemAttributeNameType]" = (
+    "SentTimestamp", "ApproximateReceiveCount", "MessageGroupId", "DeadLetterQueueSourceArn",
+)  # fmt: skip
 _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
@@ -39,6 +45,10 @@ class Received:
     received_at: float
     hidden_until: float
     """Until when (monotonic) SQS keeps it from others."""
+    attribute_types: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By message attribute the type that its producer named: `String`, `Number.int` …"""
+    given_up_by: str | None = None
+    """Of a dead letter, the queue from which SQS moved it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class Queue:
         self.source = source
         self.name = name or source.name
         self._visibility = source.queue.visibility_seconds
+        self._is_fifo = self.name.endswith(".fifo")
         system = source.sqs_system
         owner = {"QueueOwnerAWSAccountId": system.account} if system.account else {}
         with explained(source.system, self.name):
@@ -119,8 +130,12 @@ class Queue:
         )
 
     def receive(self, at_most: int = SQS_BATCH, *, visibility: int | None = None) -> list[Received]:
-        """Up to ten messages, as one long poll finds them; none where there is nothing to give out now."""
+        """Up to ten messages, as one long poll finds them; none where there is nothing to give out now.
+
+        Of a FIFO queue, a request that is sent again because its answer was lost brings the same messages.
+        """
         hidden_for = self._visibility if visibility is None else visibility
+        once: dict[str, Any] = {"ReceiveRequestAttemptId": uuid.uuid4().hex} if self._is_fifo else {}
         asked_at = time.monotonic()
         with explained(self.source.system, self.name):
             answer = self._client.receive_message(
@@ -128,8 +143,9 @@ class Queue:
                 MaxNumberOfMessages=min(at_most, SQS_BATCH),
                 VisibilityTimeout=hidden_for,
                 WaitTimeSeconds=self.source.queue.wait_seconds,
-                MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount", "MessageGroupId"],
+                MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
                 MessageAttributeNames=["All"],
+                **once,
             )
         return [_received(raw, asked_at, hidden_for) for raw in answer.get("Messages", [])]
 
@@ -167,23 +183,24 @@ class Queue:
                 message.hidden_until = now + seconds
         return [messages[n] for n in sorted(failed)]
 
-    def send(self, messages: Sequence[Message], once: str) -> list[Message]:
+    def send(self, messages: Sequence[Received], once: str) -> list[Received]:
         """Send up to ten messages anew, with their attributes and group. Returns those that SQS did not take.
 
         `once` and its message id make a message of a FIFO queue the same if it is sent again within five minutes.
         """
         entries: list[Any] = []
-        for n, message in enumerate(messages):
+        for n, received in enumerate(messages):
+            message = received.message
             entry: dict[str, Any] = {"Id": str(n), "MessageBody": message.body}
             if message.attributes:
                 entry["MessageAttributes"] = {
-                    name: {"DataType": "Binary", "BinaryValue": value}
-                    if isinstance(value, bytes)
-                    else {"DataType": "String", "StringValue": value}
+                    name: _attribute(value, received.attribute_types.get(name))
                     for name, value in message.attributes.items()
                 }
             if message.group is not None:
-                entry |= {"MessageGroupId": message.group, "MessageDeduplicationId": f"{once}-{message.message_id}"}
+                entry["MessageGroupId"] = message.group
+            if self._is_fifo:
+                entry["MessageDeduplicationId"] = f"{once}-{message.message_id}"
             entries.append(entry)
         with explained(self.source.system, self.name):
             answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
@@ -206,7 +223,7 @@ class Queue:
                 Period=60,
                 Statistics=["Maximum"],
             )["Datapoints"]
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError, ResponseParserError):
             return None
         return max(points, key=lambda point: point["Timestamp"])["Maximum"] if points else None
 
@@ -232,6 +249,12 @@ def _is_final(failed: Any) -> bool:
     return str(failed.get("Code", "")).rpartition(".")[2] in EXPIRED_HANDLE
 
 
+def _attribute(value: str | bytes, kind: str | None) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"DataType": kind or "Binary", "BinaryValue": value}
+    return {"DataType": kind or "String", "StringValue": value}
+
+
 def _received(raw: "MessageTypeDef", asked_at: float, hidden_for: int) -> Received:
     system: dict[str, str] = dict(raw.get("Attributes", {}))  # type: ignore[arg-type]
     attributes = {
@@ -245,6 +268,13 @@ def _received(raw: "MessageTypeDef", asked_at: float, hidden_for: int) -> Receiv
         attributes=attributes,
         group=system.get("MessageGroupId"),
     )
+    gave_up = system.get("DeadLetterQueueSourceArn")
     return Received(
-        message, raw["ReceiptHandle"], int(system.get("ApproximateReceiveCount", 1)), asked_at, asked_at + hidden_for
+        message,
+        raw["ReceiptHandle"],
+        int(system.get("ApproximateReceiveCount", 1)),
+        asked_at,
+        asked_at + hidden_for,
+        {name: value.get("DataType", "String") for name, value in raw.get("MessageAttributes", {}).items()},
+        gave_up.rpartition(":")[2] if gave_up else None,
     )
