@@ -147,9 +147,9 @@ def _show_entries(found: list["Document"], unmasked: bool) -> None:
         return
     table(
         "The newest",
-        ["id", "key", "reason", "first seen", "run"],
+        ["first seen", "reason", "id and key"],
         [
-            [safe(e["_id"]), safe(e["key"]), safe(e["reason"]), f"{e['first_seen']:%Y-%m-%d %H:%M:%S}", e["run_id"]]
+            [f"{e['first_seen']:%Y-%m-%d %H:%M:%S}", safe(e["reason"]), f"{safe(e['_id'])}\n{safe(e['key'])}"]
             for e in found
         ],
     )

@@ -173,17 +173,28 @@ def _state(store: "Store", source: "Source") -> QueueState:
 
 
 def _show_states(states: list[QueueState]) -> None:
+    if len(states) == 1:
+        (s,) = states
+        days = f"{s.archived_from} to {s.archived_to}" if s.archived_from else None
+        table(
+            s.source,
+            ["", "value"],
+            [
+                ["waiting", f"{s.waiting:,}"], ["in flight", f"{s.in_flight:,}"], ["delayed", f"{s.delayed:,}"],
+                ["oldest", _age(s.oldest_age) or "not known"], ["dead letters after", f"{s.redrive_limit or 'no'} receives"],
+                ["dead letters", f"{s.dead_letters or 0:,} in {s.dead_letter_queue}" if s.dead_letter_queue else "not kept"],
+                ["in quarantine", f"{s.quarantined:,}"], ["in the archive", f"{s.archived:,}"], ["days archived", days],
+            ],
+        )  # fmt: skip
+        return
     table(
         "Queues",
-        ["queue", "waiting", "in flight", "delayed", "oldest", "redrive limit", "dead letters", "quarantine", "archived", "days"],
+        ["queue", "waiting", "in flight", "oldest", "dead", "quarantine", "archived"],
         [
-            [
-                s.source, s.waiting, s.in_flight, s.delayed, _age(s.oldest_age), s.redrive_limit, s.dead_letters,
-                s.quarantined, s.archived, f"{s.archived_from} to {s.archived_to}" if s.archived_from else None,
-            ]
+            [s.source, s.waiting, s.in_flight, _age(s.oldest_age), s.dead_letters, s.quarantined, s.archived]
             for s in states
         ],
-    )  # fmt: skip
+    )
 
 
 def _age(seconds: float | None) -> str | None:
