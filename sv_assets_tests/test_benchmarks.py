@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from benchmarks.landing import measure_landing
+from benchmarks.queue import measure_queue
 
 
 def bench(*arguments: str) -> dict[str, Any]:
-    command = [str(Path(sys.executable).with_name("sv")), "bench", "landing", *arguments, "--json"]
+    command = [str(Path(sys.executable).with_name("sv")), "bench", *arguments, "--json"]
     found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return found
 
 
 @pytest.mark.parametrize("mode", ["initial", "upsert"])
 def test_landing_is_measured_beside_its_limit(mode: str) -> None:
-    found = bench("--rows", "2000", "--mode", mode)
+    found = bench("landing", "--rows", "2000", "--mode", mode)
     assert (found["rows"], found["mode"]) == (2000, mode)
     assert found["ratio"] == pytest.approx(found["rows_per_s"] / found["limit_rows_per_s"], rel=0.01)
     assert 20 < found["peak_rss_mb"] < 500
@@ -31,3 +32,18 @@ def test_memory_does_not_grow_with_the_number_of_rows() -> None:
     for mode in ("initial", "upsert"):
         few, many = (measure_landing(rows, mode)["peak_rss_mb"] for rows in (100_000, 1_000_000))  # type: ignore[arg-type]
         assert float(many) <= 1.1 * float(few), f"{mode}: {few} MB at 100,000 rows, {many} MB at 1,000,000"
+
+
+@pytest.mark.parametrize("how", [("--depth", "1500"), ("--depth", "0", "--fifo")])
+def test_a_drained_queue_is_measured_beside_its_limit_and_reconciled(how: tuple[str, ...]) -> None:
+    found = bench("queue", "--messages", "2000", "--receivers", "3", *how)
+    assert (found["messages"], found["receivers"], found["fifo"]) == (2000, 3, "--fifo" in how)
+    assert (found["duplicates_sent"], found["lost"], found["doubled"]) == (100, 0, 0)
+    assert found["ratio"] == pytest.approx(found["messages_per_s"] / found["limit_messages_per_s"], rel=0.01)
+    assert 20 < found["peak_rss_mb"] < 500
+
+
+@pytest.mark.soak
+def test_memory_does_not_grow_with_the_number_of_messages() -> None:
+    few, many = (measure_queue(messages, depth=5000)["peak_rss_mb"] for messages in (20_000, 100_000))
+    assert many <= 1.1 * few, f"{few} MB at 20,000 messages, {many} MB at 100,000"

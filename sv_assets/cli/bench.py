@@ -1,5 +1,7 @@
 """`sv bench`: speed and memory on the embedded servers, beside the limit measured in the same run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
 
@@ -23,12 +25,8 @@ def landing(
     json: JsonOption = False,
 ) -> None:
     """Land a table end to end, beside a bare pymongo loop that sends the same operations to the same server."""
-    try:
+    with _of_a_checkout():
         from benchmarks.landing import measure_landing
-    except ModuleNotFoundError:
-        raise ConfigurationError(
-            "The benchmarks come with the source and not with the installed package: run this from a checkout after `make install`."
-        ) from None
     errors.print(f"Landing {rows:,} rows ({mode}) on a server of its own; some {max(rows // 4000, 5)} seconds or more")
     figures = measure_landing(rows, mode.value)
     if json:
@@ -39,3 +37,41 @@ def landing(
         f"ratio [bold]{figures['ratio']}[/]. Peak memory {figures['peak_rss_mb']:,} MB. "
         f"A run that finds nothing costs {figures['idle_ms']} ms."
     )
+
+
+@app.command()
+def queue(
+    messages: Annotated[int, typer.Option(min=100, help="How many messages of some 600 bytes.")] = 100_000,
+    depth: Annotated[
+        int,
+        typer.Option(min=0, help="How many of them the queue holds at once; 0: all. SQS's stand-in slows with depth."),
+    ] = 10_000,
+    receivers: Annotated[int, typer.Option(min=1, max=64, help="How many threads receive and delete.")] = 4,
+    fifo: Annotated[bool, typer.Option("--fifo", help="A FIFO queue, each account a group.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Drain a queue end to end, beside a bare boto3 loop that receives and deletes as many messages of the same server."""
+    with _of_a_checkout():
+        from benchmarks.queue import measure_queue
+    errors.print(
+        f"Draining {messages:,} messages three times, on servers of its own; some {20 + messages // 300} seconds or more"
+    )
+    figures = measure_queue(messages, depth=depth, receivers=receivers, fifo=fifo)
+    if json:
+        print_json(figures)
+        return
+    console.print(
+        f"{figures['messages_per_s']:,} messages/s end to end, {figures['limit_messages_per_s']:,} messages/s for the bare "
+        f"loop: ratio [bold]{figures['ratio']}[/]. {figures['lost']:,} lost, {figures['doubled']:,} doubled. "
+        f"Peak memory {figures['peak_rss_mb']:,} MB."
+    )
+
+
+@contextmanager
+def _of_a_checkout() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            "The benchmarks come with the source and not with the installed package: run this from a checkout after `make install`."
+        ) from None

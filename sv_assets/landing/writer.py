@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -65,6 +65,8 @@ class Prepared:
     rejected: list[Rejected]
     upserts: list[UpdateOne] | None = None
     """The writes of all documents, where they will be sent without asking what is there."""
+    stored: dict[object, Document] | None = None
+    """What is known of the landed documents of these keys, where that was asked for already."""
 
 
 class LandingWriter:
@@ -98,7 +100,7 @@ class LandingWriter:
                 documents[key] = landing_document(origin, record, pending, fields)
             except DataError as reason:
                 rejected.append(_rejected(record, f"the {'message' if record.message else 'row'} {reason}"))
-        asks = self._is_first_load or self._ask_first
+        asks = self._is_first_load or self._ask_first or self.source.is_queue
         upserts = None if asks else [upsert(document, from_log=batch.from_log) for document in documents.values()]
         return Prepared(
             batch.position, batch.read, origin, batch.from_log, documents, records, batch.deletions, rejected, upserts
@@ -108,9 +110,10 @@ class LandingWriter:
         """Land the batch, and add to `outcome`. All of it is acknowledged by a majority when this returns.
 
         Returns what went to quarantine."""
-        records, others = self._comparable(batch.records)
+        stored = self._stored({record.key for record in batch.records}) if self.source.is_queue else None
+        records, others = _comparable(batch.records, stored)
         rejected = [*batch.rejected, *(_incomparable(record) for record in others)]
-        prepared = self.prepare(replace(batch, records=records, rejected=rejected))
+        prepared = replace(self.prepare(replace(batch, records=records, rejected=rejected)), stored=stored)
         self.send(prepared, outcome)
         return prepared.rejected
 
@@ -132,23 +135,6 @@ class LandingWriter:
             self.quarantine.put(rejected, self.run_id)
             outcome.quarantined += len(rejected)
 
-    def _comparable(self, records: list[Record]) -> tuple[list[Record], list[Record]]:
-        """The records, and apart from them those whose version is text where it is a number in what has landed, or the
-        other way round; where nothing has landed, the first record decides. Tables have one type by their capture mode."""
-        if not self.source.is_queue:
-            return records, []
-        is_text: dict[object, bool] = {}
-        for record in records:
-            is_text.setdefault(record.key, isinstance(record.version, str))
-        for key, there in self._stored(is_text).items():
-            if there["version"] is not None:
-                is_text[key] = isinstance(there["version"], str)
-        comparable: list[Record] = []
-        others: list[Record] = []
-        for record in records:
-            (comparable if is_text[record.key] == isinstance(record.version, str) else others).append(record)
-        return comparable, others
-
     def _stored(self, keys: Iterable[object]) -> dict[object, Document]:
         """What is known of the landed documents of these keys."""
         return {
@@ -164,24 +150,31 @@ class LandingWriter:
         outcome.stale += len(updates) - deleted
 
     def _write_documents(self, prepared: Prepared, outcome: Outcome) -> None:
-        """Insert into an empty collection; else send guarded upserts of what differs from what is there.
+        """Insert what is new, and send guarded upserts of what differs from what is there.
 
-        Where nearly all documents of a batch differed, the next one is sent without asking: its guards then decide.
+        What is there is not asked for in an empty collection, nor where nearly all documents of the last batch differed:
+        the guards then decide.
         """
         to_write = list(prepared.documents.values())
         if self._is_first_load:
             to_write = self._insert(prepared, to_write, outcome)
-        asked = self._ask_first
+        asked = self._ask_first or prepared.stored is not None
         upserts, unchanged = prepared.upserts, 0
         if asked and to_write:
             upserts = None
-            stored = self._stored(document.key for document in to_write)
+            stored = prepared.stored
+            if stored is None:
+                stored = self._stored(document.key for document in to_write)
             different = [d for d in to_write if _differs(d, stored.get(d.key), prepared.from_log)]
             older = [d for d in different if _is_older_than(d, stored.get(d.key))]
             unchanged = len(to_write) - len(different)
             outcome.stale += len(older)
             skipped = {document.key for document in older}
             to_write = [document for document in different if document.key not in skipped]
+            if self.source.is_queue:
+                new = [document for document in to_write if document.key not in stored]
+                to_write = [document for document in to_write if document.key in stored]
+                to_write += self._insert(prepared, new, outcome)
         if upserts is None:
             upserts = [upsert(document, from_log=prepared.from_log) for document in to_write]
         inserted, updated = bulk_write(self.collection, upserts)
@@ -223,6 +216,24 @@ def newest_per_key(records: Iterable[Record]) -> dict[object, Record]:
         if seen is None or not _is_older(record.version, seen.version):
             newest[record.key] = record
     return newest
+
+
+def _comparable(records: list[Record], stored: Mapping[object, Document] | None) -> tuple[list[Record], list[Record]]:
+    """The records, and apart from them those whose version is text where it is a number in what has landed, or the other
+    way round; where nothing has landed, the first record decides. Tables have one type by their capture mode."""
+    if stored is None:
+        return records, []
+    is_text: dict[object, bool] = {}
+    for record in records:
+        is_text.setdefault(record.key, isinstance(record.version, str))
+    for key, there in stored.items():
+        if there["version"] is not None:
+            is_text[key] = isinstance(there["version"], str)
+    comparable: list[Record] = []
+    others: list[Record] = []
+    for record in records:
+        (comparable if is_text[record.key] == isinstance(record.version, str) else others).append(record)
+    return comparable, others
 
 
 def _differs(document: LandingDocument, there: Document | None, from_log: bool) -> bool:

@@ -129,9 +129,10 @@ class Queue:
             int(found.get("ApproximateNumberOfMessagesDelayed", 0)),
         )
 
-    def receive(self, at_most: int = SQS_BATCH, *, visibility: int | None = None) -> list[Received]:
+    def receive(self, at_most: int = SQS_BATCH, *, visibility: int | None = None, waits: bool = True) -> list[Received]:
         """Up to ten messages, as one long poll finds them; none where there is nothing to give out now.
 
+        Without `waits` only some of SQS's servers are asked, and an empty answer says little.
         Of a FIFO queue, a request that is sent again because its answer was lost brings the same messages.
         """
         hidden_for = self._visibility if visibility is None else visibility
@@ -142,7 +143,7 @@ class Queue:
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(at_most, SQS_BATCH),
                 VisibilityTimeout=hidden_for,
-                WaitTimeSeconds=self.source.queue.wait_seconds,
+                WaitTimeSeconds=self.source.queue.wait_seconds if waits else 0,
                 MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
                 MessageAttributeNames=["All"],
                 **once,

@@ -34,6 +34,8 @@ LINGER, LINGER_FIFO = 0.25, 0.02
 PATIENCE = 60.0
 """Seconds for which SQS may be ill in the middle of a run before the run fails."""
 LONGEST_PAUSE = 15.0
+EMPTY_PAUSE, LONGEST_EMPTY_PAUSE = 0.05, 1.0
+"""Seconds until a queue that had nothing to give is asked again while messages of it are in hand; doubled each time."""
 DELETE_ATTEMPTS = 8
 LAST_MINUTE = 60.0
 """A hold is not extended into the last minute of the twelve hours that SQS allows."""
@@ -88,7 +90,10 @@ class _State:
     landed: deque[Delivery] = field(default_factory=deque)
     asking: int = 0
     """How many receive requests are under way."""
-    seems_empty: bool = False
+    is_shallow: bool = False
+    """The last answer could have held more messages than it did."""
+    empty_pause: float = EMPTY_PAUSE
+    ask_again_at: float = 0.0
     ended: str = ""
     """Why nothing more is received."""
     giving_back: bool = False
@@ -242,7 +247,7 @@ class Receiver:
                 if may_ask and (room := self._room()):
                     state.asking += 1
                     return room
-                self._lock.wait(max(0.02, min(0.5, state.resume_at - now)) if state.landed or not may_ask else 0.5)
+                self._lock.wait(0.5 if may_ask and not state.held else EMPTY_PAUSE)
 
     def _due(self, now: float) -> list[Delivery]:
         """Up to ten landed messages that may be tried now."""
@@ -259,13 +264,9 @@ class Receiver:
         return found
 
     def _room(self) -> int:
-        """How many messages may be received now; 0 where the bounds of this run or of the queue are reached.
-
-        After an empty answer nobody asks until what is held is dealt with, and of a FIFO queue one receiver is always
-        left to delete: a queue that has nothing to give keeps who asks waiting, and deleting may be what it waits for.
-        """
+        """How many messages may be received now; 0 where the bounds of this run or of the queue are reached."""
         state = self._state
-        if state.ended or (state.held and (state.seems_empty or self._is_last_free())):
+        if state.ended or (state.held and time.monotonic() < state.ask_again_at):
             return 0
         promised = len(state.held) + SQS_BATCH * state.asking
         room = min(SQS_BATCH, self._declared.in_flight_guard - promised)
@@ -276,22 +277,22 @@ class Receiver:
                 return 0
         return max(0, room) if state.bytes_held < self._declared.max_bytes_in_flight else 0
 
-    def _is_last_free(self) -> bool:
-        return self._declared.is_fifo and self._state.asking >= len(self._receivers) - 1
-
     def _look_at_bounds(self, now: float) -> None:
         if now >= self._deadline:
             self._end(f"its {self._bounds.seconds:,.0f} seconds were over")
 
     def _receive(self, at_most: int) -> None:
+        """Ask for messages. Who holds some does not wait where the queue may have none to give: landed ones are to be
+        deleted meanwhile, and of a FIFO queue that is what it waits for."""
         with self._lock:
             nothing_held = not self._state.held
+            waits = nothing_held or not (self._state.is_shallow or self._declared.is_fifo)
         messages: list[Received] = []
         opened: list[Delivery] = []
         deferred: list[Received] = []
         given_back: list[Received] = []
         try:
-            messages = self._queue.receive(at_most)
+            messages = self._queue.receive(at_most, waits=waits)
             self._take_hold(messages)
             opened, deferred, given_back = self._opened(messages)
         except TransientError as error:
@@ -300,13 +301,22 @@ class Receiver:
         finally:
             with self._lock:
                 self._state.asking -= 1
-                self._state.seems_empty = not messages
+                self._note_depth(at_most, len(messages))
                 if not messages and nothing_held and not self._state.held and not self._state.ill_since:
                     self._end(DRAINED)
                 given_back += self._handed_over(opened)
                 self._lock.notify_all()
         self._defer(deferred)
         self._give_back(given_back)
+
+    def _note_depth(self, asked: int, received: int) -> None:
+        state = self._state
+        state.is_shallow = received < asked
+        if received:
+            state.empty_pause, state.ask_again_at = EMPTY_PAUSE, 0.0
+        else:
+            state.ask_again_at = time.monotonic() + state.empty_pause
+            state.empty_pause = min(2 * state.empty_pause, LONGEST_EMPTY_PAUSE)
 
     def _take_hold(self, messages: list[Received]) -> None:
         with self._lock:
@@ -382,6 +392,10 @@ class Receiver:
     def _done_with(self, deliveries: list[Delivery], deleted: int) -> None:
         with self._lock:
             self._let_go([d.received for d in deliveries], [d.opened.message for d in deliveries])
+            self._state.empty_pause, self._state.ask_again_at = (
+                EMPTY_PAUSE,
+                0.0,
+            )  # of a FIFO queue, groups are free again
             self.tally.deleted += deleted
             self.tally.undeleted += len(deliveries) - deleted
 
