@@ -7,11 +7,8 @@ Every measured part runs in a process of its own, so that its peak memory is its
   `bulk_write` with the same write concern (timed), before and after the landing: half of the rows each time.
 """
 
-import json
 import os
-import resource
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +20,7 @@ from typing import Any, Literal, cast
 
 from pymongo.collection import Collection
 
+from benchmarks.parts import print_figures, run_part
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.landing.documents import Origin, first_pending, landing_document, landing_indexes
 from sv_assets.landing.land import land_table
@@ -67,16 +65,20 @@ def measure_landing(rows: int, mode: Mode) -> dict[str, float | int | str]:
         server = start_mongo(Path(folder) / "mongo")
         try:
             environment = _prepared(Path(folder), server.url)
+
+            def run(part: str) -> dict[str, float]:
+                return run_part("benchmarks.landing", environment, part, rows)
+
             _fill(Path(folder), rows, FIRST)
             if mode == "upsert":
-                _in_a_process("land", environment, rows)
+                run("land")
                 for half in (0, 1):
-                    _in_a_process(f"load{half}", environment, rows)
+                    run(f"load{half}")
                 _fill(Path(folder), rows, CHANGED)
-            before = _in_a_process(f"limit0:{mode}", environment, rows)
-            landed = _in_a_process("land", environment, rows)
-            after = _in_a_process(f"limit1:{mode}", environment, rows)
-            idle = _in_a_process("idle", environment, rows)
+            before = run(f"limit0:{mode}")
+            landed = run("land")
+            after = run(f"limit1:{mode}")
+            idle = run("idle")
         finally:
             server.stop()
     assert landed["rows"] == rows, f"{landed['rows']} of {rows} rows landed"
@@ -126,17 +128,6 @@ def _row(n: int, version: int) -> tuple[Any, ...]:
         n % 500, n / 7, str(uuid.UUID(int=n * 2**64 + n)), f"2024-{1 + n % 12:02}-{1 + n % 28:02} {n % 24:02}:30:00.{n % 1000:03}",
         (version * 10**9 + n).to_bytes(8),
     )  # fmt: skip
-
-
-def _in_a_process(part: str, environment: dict[str, str], rows: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.landing", part, str(rows)]
-    done = subprocess.run(
-        command, env=environment, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{part} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def _land(store: Store, catalogue: Catalogue, source: Source) -> dict[str, float]:
@@ -194,8 +185,7 @@ def main(part: str, rows: int) -> None:
         figures = _idle(store, catalogue, source)
     else:
         figures = _send(store, catalogue, source, int(name[-1]), rows, "upsert" if mode == "upsert" else "initial")
-    figures["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(figures))
+    print_figures(figures)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ some thousands, not a hundred thousand.
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,6 +39,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.parts import print_figures, run_part
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.landing.land_queue import land_queue
 from sv_assets.local import start_mongo, start_sqs
@@ -96,10 +96,10 @@ def measure_queue(
         sqs = start_sqs(Path(folder) / "sqs")
         try:
             environment = _prepared(Path(folder), mongo.url, sqs.url, fifo)
-            drain = partial(_in_a_process, environment, depth=depth or messages, receivers=receivers)
-            before = drain("limit0", messages)
-            landed = drain("land", messages)
-            after = drain("limit1", messages)
+            before, landed, after = (
+                run_part("benchmarks.queue", environment, part, messages, depth or messages, receivers)
+                for part in ("limit0", "land", "limit1")
+            )
             with closing(open_store(mongo.url, PREFIX)) as store:
                 lost, doubled = _reconciled(store, messages)
         finally:
@@ -141,19 +141,6 @@ def _prepared(folder: Path, mongo_url: str, sqs_url: str, fifo: bool) -> dict[st
     for name in names:
         sqs_client(environment).create_queue(QueueName=name, Attributes={"FifoQueue": "true"} if fifo else {})
     return environment
-
-
-def _in_a_process(
-    environment: dict[str, str], part: str, messages: int, *, depth: int, receivers: int
-) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.queue", part, str(messages), str(depth), str(receivers)]
-    done = subprocess.run(
-        command, env=environment, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{part} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def _reconciled(store: Store, messages: int) -> tuple[int, int]:
@@ -340,15 +327,7 @@ def main(part: str, messages: int, depth: int, receivers: int) -> None:
             figures = _limit(source, messages, receivers)
     left = Queue(source).depth().total
     assert left == 0, f"{part}: {left} messages are left in the queue"
-    print(json.dumps({**figures, "peak_rss_mb": _peak_rss_mb()}))
-
-
-def _peak_rss_mb() -> float:
-    """The most memory of this process. `getrusage` says the most of the parent too, where that was more (Linux)."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print_figures(figures)
 
 
 if __name__ == "__main__":
