@@ -131,6 +131,10 @@ def explained_mongo_errors() -> Iterator[None]:
         yield
     except BulkWriteError as error:
         # Not "from error": its text holds the documents.
+        if not error.details.get("writeErrors"):
+            raise TransientError(
+                "MongoDB wrote, but its majority did not acknowledge in time. Look at the health of the replica set."
+            ) from None
         codes = sorted({str(e.get("code")) for e in error.details.get("writeErrors", [])})
         raise SvError(
             f"MongoDB refused {len(error.details.get('writeErrors', []))} writes (codes {', '.join(codes) or 'none'}). "

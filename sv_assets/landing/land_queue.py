@@ -3,8 +3,8 @@
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sv_assets.catalogue.load import Catalogue
@@ -13,7 +13,7 @@ from sv_assets.errors import TransientError
 from sv_assets.landing.archive import Archive
 from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.land import LandingReport
-from sv_assets.landing.writer import LandingWriter
+from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Store, explained_mongo_errors, in_batches
 from sv_assets.progress import Progress
 from sv_assets.sources.messages import Message, Opened, PayloadStore, S3Payloads, open_message
@@ -66,7 +66,8 @@ def land_queue(
             opened = open_message(source.queue, message, payloads)
             if payloads is None or isinstance(opened.content, Record) or opened.message.payload is not None:
                 return opened
-            known = archive.message(message.message_id)
+            with explained_mongo_errors():
+                known = archive.message(message.message_id)
             return open_message(source.queue, known, payloads) if known and known.payload is not None else opened
 
         with Receiver(
@@ -74,9 +75,11 @@ def land_queue(
         ) as receiver:
             for deliveries in receiver.batches():
                 opened = [delivery.opened for delivery in deliveries]
-                _patiently(partial(landing.land, opened, report), source, lambda: stop() or should_stop())
+                if not _patiently(partial(landing.land, opened), source, lambda: stop() or should_stop()):
+                    break
                 receiver.landed(deliveries)
                 progress.advance(len(deliveries))
+    report.outcome = landing.outcome
     report.stopped = receiver.stopped
     report.undeleted_messages = receiver.tally.undeleted
     report.days = landing.days
@@ -121,23 +124,27 @@ def land_again(
 
 @dataclass
 class _Landing:
-    """Where the messages of one run go."""
+    """Where the messages of one run go, and what became of them."""
 
     writer: LandingWriter
     archive: Archive
     bookmark: Bookmark
+    outcome: Outcome = field(default_factory=Outcome)
     days: dict[str, int] = field(default_factory=dict)
     """By day, how many messages were new to the archive."""
 
-    def land(self, opened: Sequence[Opened], report: LandingReport) -> None:
-        """Archive, then landing and quarantine. All of it is acknowledged by a majority when this returns."""
+    def land(self, opened: Sequence[Opened]) -> None:
+        """Archive, then landing and quarantine. All of it is acknowledged by a majority when this returns; where it
+        raises, nothing is counted as landed, and the same may be landed again."""
         now = dt.datetime.now(dt.timezone.utc)
         for day, count in self.archive.put(opened, now, self.writer.run_id).items():
             self.days[day] = self.days.get(day, 0) + count
-        self.writer.write(_batch(opened), report.outcome)
+        outcome = replace(self.outcome)
+        self.writer.write(_batch(opened), outcome)
         # A message that had landed before is not written again. This write is acknowledged by a majority only after
         # everything that the server had then, so what is deleted next cannot be rolled back with it.
-        self.bookmark.move({"received": report.outcome.read}, self.writer.run_id)
+        self.bookmark.move({"received": outcome.read}, self.writer.run_id)
+        self.outcome = outcome
 
 
 def _batch(opened: Sequence[Opened]) -> Batch:
@@ -146,25 +153,22 @@ def _batch(opened: Sequence[Opened]) -> Batch:
     return Batch(records, rejected, {}, dt.datetime.now(dt.timezone.utc))
 
 
-def _patiently(land: Callable[[], None], source: Source, should_stop: Callable[[], bool]) -> None:
-    """Land, again and again while MongoDB is away; every attempt writes the same."""
-    for pause in _pauses(should_stop):
+def _patiently(land: Callable[[], None], source: Source, should_stop: Callable[[], bool]) -> bool:
+    """Land, again and again while MongoDB is away; every attempt writes the same. False where it was told to stop
+    meanwhile; raises TransientError where MongoDB stays away."""
+    for pause in (*PAUSES, None):
         try:
             with explained_mongo_errors():
-                return land()
+                land()
+            return True
         except TransientError as error:
             if pause is None:
                 raise
             log.warning("%s: %s What was received is kept; trying again in %d s.", source.key, error, pause)
             _wait(pause, should_stop)
-    raise TransientError(f"{source.key}: stopped while MongoDB was away. What was received is given back.")
-
-
-def _pauses(should_stop: Callable[[], bool]) -> Iterator[float | None]:
-    for pause in (*PAUSES, None):
-        if should_stop():
-            return
-        yield pause
+            if should_stop():
+                return False
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _wait(seconds: float, should_stop: Callable[[], bool]) -> None:

@@ -15,20 +15,24 @@ UNKNOWN = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 def raw_of(message: Message) -> dict[str, Any]:
     """`{message_id, body, sent_at, attributes, group, payload}`, without what the message does not have.
 
-    BSON holds it as it is: a body that is not Unicode (half of a surrogate pair) stands there as bytes.
+    BSON holds it as it is: text that is not Unicode (half of a surrogate pair) stands there as bytes.
     """
     raw: dict[str, Any] = {
         "message_id": message.message_id,
-        "body": message.body if is_unicode(message.body) else message.body.encode(errors="surrogatepass"),
+        "body": _storable(message.body),
         "sent_at": message.sent_at,
     }
     if message.attributes:
-        raw["attributes"] = dict(message.attributes)
+        raw["attributes"] = {name: _storable(value) for name, value in message.attributes.items()}
     if message.group is not None:
         raw["group"] = message.group
     if message.payload is not None:
         raw["payload"] = message.payload
     return raw
+
+
+def _storable(value: str | bytes) -> str | bytes:
+    return value if isinstance(value, bytes) or is_unicode(value) else value.encode(errors="surrogatepass")
 
 
 def message_of(raw: Mapping[str, Any]) -> Message:

@@ -158,16 +158,12 @@ class Queue:
                 QueueUrl=self._url,
                 Entries=[{"Id": str(n), "ReceiptHandle": m.handle} for n, m in enumerate(messages)],
             )
-        again: list[Received] = []
-        lost: list[Received] = []
-        for failed in answer.get("Failed", []):
-            (lost if _is_final(failed) else again).append(messages[int(failed["Id"])])
-        return again, lost
+        return _failed(messages, answer.get("Failed", []))
 
-    def hide(self, messages: Sequence[Received], seconds: int) -> list[Received]:
+    def hide(self, messages: Sequence[Received], seconds: int) -> tuple[list[Received], list[Received]]:
         """Keep up to ten messages from others for `seconds` from now; 0 gives them back at once.
 
-        Returns those that SQS did not take, because they are no longer ours.
+        Returns those to ask for again, and those that are no longer ours.
         """
         now = time.monotonic()
         with explained(self.source.system, self.name):
@@ -178,11 +174,11 @@ class Queue:
                     for n, m in enumerate(messages)
                 ],
             )
-        failed = {int(entry["Id"]) for entry in answer.get("Failed", [])}
-        for n, message in enumerate(messages):
-            if n not in failed:
-                message.hidden_until = now + seconds
-        return [messages[n] for n in sorted(failed)]
+        again, lost = _failed(messages, answer.get("Failed", []))
+        for received in messages:
+            if received not in again and received not in lost:
+                received.hidden_until = now + seconds
+        return again, lost
 
     def send(self, messages: Sequence[Received], once: str) -> list[Received]:
         """Send up to ten messages anew, with their attributes and group. Returns those that SQS did not take.
@@ -246,8 +242,14 @@ def _keep_bytes_that_are_no_text(response_dict: dict[str, Any], **_: Any) -> Non
         response_dict["body"] = _ESCAPED.sub(lambda half: f"\\u{ord(half.group()):04x}", text).encode()
 
 
-def _is_final(failed: Any) -> bool:
-    return str(failed.get("Code", "")).rpartition(".")[2] in EXPIRED_HANDLE
+def _failed(messages: Sequence[Received], entries: Sequence[Any]) -> tuple[list[Received], list[Received]]:
+    """(to ask for again, no longer ours) of a request that SQS took in part."""
+    again: list[Received] = []
+    lost: list[Received] = []
+    for entry in entries:
+        is_expired = str(entry.get("Code", "")).rpartition(".")[2] in EXPIRED_HANDLE
+        (lost if is_expired else again).append(messages[int(entry["Id"])])
+    return again, lost
 
 
 def _attribute(value: str | bytes, kind: str | None) -> dict[str, Any]:

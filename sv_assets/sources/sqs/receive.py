@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import Self
 
 from sv_assets.errors import SvError, TransientError
-from sv_assets.mongo import in_batches
 from sv_assets.sources.messages import Message, Opened, PayloadStore
 from sv_assets.sources.records import Rejected
-from sv_assets.sources.sqs.queue import LONGEST_HOLD, SQS_BATCH, Queue, Received
+from sv_assets.sources.sqs.holds import Holds
+from sv_assets.sources.sqs.queue import SQS_BATCH, Queue, Received
 
 log = logging.getLogger(__name__)
 BATCH_MESSAGES = 1000
@@ -37,8 +37,8 @@ LONGEST_PAUSE = 15.0
 EMPTY_PAUSE, LONGEST_EMPTY_PAUSE = 0.05, 1.0
 """Seconds until a queue that had nothing to give is asked again while messages of it are in hand; doubled each time."""
 DELETE_ATTEMPTS = 8
-LAST_MINUTE = 60.0
-"""A hold is not extended into the last minute of the twelve hours that SQS allows."""
+DRAINED = "the queue was empty"
+_QUARANTINE, _LATER = "quarantine", "later"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Tally:
     """Landed, but what they pointed to in S3 could not be deleted."""
     most_receives: int = 0
     near_dead_letters: int = 0
-    """How many had been received so often that one or two more receives make them dead letters."""
+    """How many had been received so often that the next receive, or the one after it, makes them dead letters."""
     oldest_sent: float = math.inf
     """When the oldest message was sent, in seconds since the epoch, by the clock of SQS."""
 
@@ -80,25 +80,38 @@ class Delivery:
 
 
 @dataclass
+class _Sorted:
+    """What became of the messages of one answer, in the order of the queue."""
+
+    opened: list[Delivery] = field(default_factory=list)
+    deferred: list[Received] = field(default_factory=list)
+    given_back: list[Received] = field(default_factory=list)
+
+
+@dataclass
 class _State:
     """What the receivers share; every access holds the lock."""
 
-    held: set[Received] = field(default_factory=set)
-    bytes_held: int = 0
     waiting: deque[Delivery] = field(default_factory=deque)
     waiting_since: float = 0.0
+    taken: set[Delivery] = field(default_factory=set)
+    """With the caller, and not landed yet."""
     landed: deque[Delivery] = field(default_factory=deque)
     asking: int = 0
-    """How many receive requests are under way."""
+    """How many receive requests are under way, or their answers being opened."""
+    is_dry: bool = False
+    """A long poll, with nothing in our hands, has found nothing."""
     is_shallow: bool = False
     """The last answer could have held more messages than it did."""
     empty_pause: float = EMPTY_PAUSE
     ask_again_at: float = 0.0
     ended: str = ""
     """Why nothing more is received."""
-    giving_back: bool = False
     closing: bool = False
-    failure: BaseException | None = None
+    """The caller is gone: what arrives now is given back."""
+    failure: Exception | None = None
+    gave_up: bool = False
+    """SQS has been ill for too long: nothing more is asked of it."""
     ill_since: float | None = None
     pause: float = 0.0
     resume_at: float = 0.0
@@ -129,15 +142,12 @@ class Receiver:
         self._bounds = bounds
         self._deadline = time.monotonic() + bounds.seconds
         self._limit = queue.redrive.limit if queue.redrive else None
-        self._state = _State()
-        self._lock = threading.Condition()
-        self._changing_holds = threading.Lock()
         self._linger = LINGER_FIFO if self._declared.is_fifo else LINGER
-        receivers = bounds.receivers or self._declared.receivers
-        names = [f"sqs-{queue.name}-{n}" for n in range(receivers)]
+        self._lock = threading.Condition()
+        self._state = _State()
+        self._holds = Holds(queue, self._lock)
+        names = [f"sqs-{queue.name}-{n}" for n in range(bounds.receivers or self._declared.receivers)]
         self._receivers = [threading.Thread(target=self._receive_and_delete, name=name, daemon=True) for name in names]
-        self._closed = threading.Event()
-        self._extender = threading.Thread(target=self._extend, name=f"sqs-{queue.name}-extend", daemon=True)
 
     @property
     def stopped(self) -> str:
@@ -145,8 +155,14 @@ class Receiver:
         return "" if self._state.ended == DRAINED else self._state.ended
 
     def __enter__(self) -> Self:
-        for thread in (*self._receivers, self._extender):
-            thread.start()
+        try:
+            self._holds.start()
+            for thread in self._receivers:
+                thread.start()
+        except BaseException:
+            self._close()
+            self._holds.close()
+            raise
         return self
 
     def batches(self) -> Iterator[list[Delivery]]:
@@ -159,6 +175,7 @@ class Receiver:
     def landed(self, batch: Sequence[Delivery]) -> None:
         """These are safe: delete them."""
         with self._lock:
+            self._state.taken.difference_update(batch)
             self._state.landed.extend(batch)
             self._lock.notify_all()
 
@@ -166,24 +183,33 @@ class Receiver:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Delete what has landed and give back the rest: at once, or after a pause where a server was away."""
-        with self._lock:
-            self._end("it was stopped")
-            self._state.closing = self._state.giving_back = True
-            landed = {delivery.received for delivery in self._state.landed}
-            rest = [message for message in self._state.held if message not in landed]
-            self._state.waiting.clear()
-            self._lock.notify_all()
-        if isinstance(error, TransientError):
-            self._defer(rest)
-        else:
-            self._give_back(rest)
-        for thread in self._receivers:
-            thread.join()
-        self._closed.set()
-        self._extender.join()
-        self.tally.undeleted += len(self._state.landed)
+        rest = self._close()
+        try:
+            if isinstance(error, TransientError):
+                self._holds.defer(rest)
+            else:
+                self._holds.give_back(rest)
+            for thread in self._receivers:
+                thread.join()
+        finally:
+            self._holds.close()
+        self._holds.join()
+        self.tally.given_back, self.tally.deferred = self._holds.given_back, self._holds.deferred
         if error is None and self._state.failure:
             raise self._state.failure
+
+    def _close(self) -> list[Received]:
+        """From now on nothing is received, and what arrives is given back by its receiver. Returns what is to be given
+        back of what had arrived; what is being opened or deleted is with its receiver."""
+        state = self._state
+        with self._lock:
+            self._end("it was stopped")
+            state.closing = True
+            rest = [delivery.received for delivery in (*state.waiting, *state.taken)]
+            state.waiting.clear()
+            state.taken.clear()
+            self._lock.notify_all()
+        return rest
 
     # What the caller's thread does.
 
@@ -194,30 +220,29 @@ class Receiver:
                 if self._should_stop():
                     self._end("it was asked to stop")
                     return []
-                if state.waiting and (self._is_full() or self._no_more() or self._lingered()):
-                    return self._taken()
-                if not state.waiting and self._no_more():
+                no_more = bool(state.ended) and not state.asking
+                if state.waiting and (no_more or self._is_full() or self._has_lingered()):
+                    return self._next_taken()
+                if no_more:
                     return []
                 self._lock.wait(self._linger if state.waiting else 0.5)
 
-    def _taken(self) -> list[Delivery]:
+    def _next_taken(self) -> list[Delivery]:
+        state = self._state
         batch: list[Delivery] = []
         size = 0
-        while self._state.waiting and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
-            batch.append(self._state.waiting.popleft())
+        while state.waiting and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
+            batch.append(state.waiting.popleft())
             size += _size(batch[-1].opened.message)
-        self._state.waiting_since = time.monotonic()
+        state.taken.update(batch)
+        state.waiting_since = time.monotonic()
         return batch
 
     def _is_full(self) -> bool:
-        return len(self._state.waiting) >= BATCH_MESSAGES or self._state.bytes_held >= BATCH_BYTES
+        return len(self._state.waiting) >= BATCH_MESSAGES or self._holds.bytes >= BATCH_BYTES
 
-    def _lingered(self) -> bool:
+    def _has_lingered(self) -> bool:
         return time.monotonic() - self._state.waiting_since >= self._linger
-
-    def _no_more(self) -> bool:
-        """Nothing more will be received."""
-        return bool(self._state.ended) and not self._state.asking
 
     # What each receiver does.
 
@@ -229,8 +254,7 @@ class Receiver:
                 else:
                     self._delete(work)
             except Exception as error:
-                with self._lock:
-                    self._fail(error)
+                self._fail(error)
 
     def _next_work(self) -> int | list[Delivery] | None:
         """How many messages to receive, or which to delete; None when there is nothing more to do."""
@@ -238,16 +262,20 @@ class Receiver:
         with self._lock:
             while True:
                 now = time.monotonic()
-                self._look_at_bounds(now)
+                if now >= self._deadline:
+                    self._end(f"its {self._bounds.seconds:,.0f} seconds were over")
+                if state.gave_up:
+                    self._done_with([*state.landed], deleted=0)
+                    state.landed.clear()
                 may_ask = now >= state.resume_at
                 if may_ask and (due := self._due(now)):
                     return due
                 if state.closing and not state.landed:
                     return None
-                if may_ask and (room := self._room()):
+                if may_ask and (room := self._room(now)):
                     state.asking += 1
                     return room
-                self._lock.wait(0.5 if may_ask and not state.held else EMPTY_PAUSE)
+                self._lock.wait(0.5 if may_ask and not len(self._holds) else EMPTY_PAUSE)
 
     def _due(self, now: float) -> list[Delivery]:
         """Up to ten landed messages that may be tried now."""
@@ -255,126 +283,138 @@ class Receiver:
         found: list[Delivery] = []
         for _ in range(len(landed)):
             delivery = landed.popleft()
-            if delivery.delete_at <= now:
-                found.append(delivery)
-                if len(found) == SQS_BATCH:
-                    break
-            else:
+            if delivery.delete_at > now:
                 landed.append(delivery)
+                continue
+            found.append(delivery)
+            if len(found) == SQS_BATCH:
+                break
         return found
 
-    def _room(self) -> int:
-        """How many messages may be received now; 0 where the bounds of this run or of the queue are reached."""
+    def _room(self, now: float) -> int:
+        """How many messages may be received now; 0 where the bounds of this run or of the queue are reached.
+
+        A queue that seems empty is asked again when what is in hand is less, or after a pause; and when all have seen it
+        empty it is.
+        """
         state = self._state
-        if state.ended or (state.held and time.monotonic() < state.ask_again_at):
+        held = len(self._holds)
+        if state.ended or (state.is_dry and state.asking) or (held and now < state.ask_again_at):
             return 0
-        promised = len(state.held) + SQS_BATCH * state.asking
-        room = min(SQS_BATCH, self._declared.in_flight_guard - promised)
+        room = min(SQS_BATCH, self._declared.in_flight_guard - held - SQS_BATCH * state.asking)
         if self._bounds.messages is not None:
-            room = min(room, self._bounds.messages - self.tally.received - SQS_BATCH * state.asking)
             if self.tally.received >= self._bounds.messages:
                 self._end(f"it had received {self._bounds.messages:,} messages")
                 return 0
-        return max(0, room) if state.bytes_held < self._declared.max_bytes_in_flight else 0
-
-    def _look_at_bounds(self, now: float) -> None:
-        if now >= self._deadline:
-            self._end(f"its {self._bounds.seconds:,.0f} seconds were over")
+            room = min(room, self._bounds.messages - self.tally.received - SQS_BATCH * state.asking)
+        return max(0, room) if self._holds.bytes < self._declared.max_bytes_in_flight else 0
 
     def _receive(self, at_most: int) -> None:
         """Ask for messages. Who holds some does not wait where the queue may have none to give: landed ones are to be
         deleted meanwhile, and of a FIFO queue that is what it waits for."""
         with self._lock:
-            nothing_held = not self._state.held
+            nothing_held = not len(self._holds)
             waits = nothing_held or not (self._state.is_shallow or self._declared.is_fifo)
         messages: list[Received] = []
-        opened: list[Delivery] = []
-        deferred: list[Received] = []
-        given_back: list[Received] = []
+        found = _Sorted()
         try:
             messages = self._queue.receive(at_most, waits=waits)
-            self._take_hold(messages)
-            opened, deferred, given_back = self._opened(messages)
+            self._count(messages)
+            found = self._opened(messages)
         except TransientError as error:
-            with self._lock:
-                self._is_ill(error)
+            self._is_ill(error)
+        except Exception:
+            found.given_back = messages
+            raise
         finally:
             with self._lock:
                 self._state.asking -= 1
-                self._note_depth(at_most, len(messages))
-                if not messages and nothing_held and not self._state.held and not self._state.ill_since:
-                    self._end(DRAINED)
-                given_back += self._handed_over(opened)
+                self._note_depth(at_most, len(messages), nothing_held)
+                self._hand_over(found)
                 self._lock.notify_all()
-        self._defer(deferred)
-        self._give_back(given_back)
+            self._holds.defer(found.deferred)
+            self._holds.give_back(found.given_back)
 
-    def _note_depth(self, asked: int, received: int) -> None:
+    def _count(self, messages: list[Received]) -> None:
+        with self._lock:
+            self._is_well()
+            tally = self.tally
+            tally.received += len(messages)
+            for received in messages:
+                self._holds.take(received, _size(received.message))
+                tally.most_receives = max(tally.most_receives, received.times_received)
+                tally.near_dead_letters += received.times_received > 1 and self._is_last_chance(received)
+                tally.oldest_sent = min(tally.oldest_sent, received.message.sent_at.timestamp())
+
+    def _note_depth(self, asked: int, received: int, nothing_held: bool) -> None:
         state = self._state
         state.is_shallow = received < asked
         if received:
+            state.is_dry = False
             state.empty_pause, state.ask_again_at = EMPTY_PAUSE, 0.0
-        else:
-            state.ask_again_at = time.monotonic() + state.empty_pause
-            state.empty_pause = min(2 * state.empty_pause, LONGEST_EMPTY_PAUSE)
+            return
+        state.ask_again_at = time.monotonic() + state.empty_pause
+        state.empty_pause = min(2 * state.empty_pause, LONGEST_EMPTY_PAUSE)
+        if nothing_held and not len(self._holds) and state.ill_since is None:
+            state.is_dry = True
+            if not state.asking:
+                self._end(DRAINED)
 
-    def _take_hold(self, messages: list[Received]) -> None:
-        with self._lock:
-            self._is_well()
-            self._count(messages)
-            self._state.held.update(messages)
-            self._state.bytes_held += sum(_size(m.message) for m in messages)
-
-    def _handed_over(self, opened: list[Delivery]) -> list[Received]:
-        """Let the caller have these; once the loop is being left they are returned, to be given back."""
+    def _hand_over(self, found: _Sorted) -> None:
+        """Let the caller have what is opened; once the caller is gone, it is to be given back."""
         state = self._state
-        if state.giving_back:
-            return [delivery.received for delivery in opened]
-        if opened and not state.waiting:
+        if state.closing:
+            found.given_back += [delivery.received for delivery in found.opened]
+            return
+        if found.opened and not state.waiting:
             state.waiting_since = time.monotonic()
-        state.bytes_held += sum(_payload_size(delivery.opened.message) for delivery in opened)
-        state.waiting.extend(opened)
-        return []
+        for delivery in found.opened:
+            self._holds.take(delivery.received, _size(delivery.opened.message))
+        state.waiting.extend(found.opened)
 
-    def _opened(self, messages: list[Received]) -> tuple[list[Delivery], list[Received], list[Received]]:
-        """(opened, to be tried later, to be given back), in the order of the queue.
+    def _opened(self, messages: list[Received]) -> _Sorted:
+        """The messages of one answer, opened.
 
-        In a FIFO queue a message that fails stops its group. Behind one that goes to quarantine, those that are near
-        their redrive limit go on: giving them back again and again would make dead letters of them.
+        In a FIFO queue a message that fails stops its group. Behind one that goes to quarantine, those that may not be
+        received again go on: giving them back would make dead letters of them.
         """
-        opened: list[Delivery] = []
-        deferred: list[Received] = []
-        given_back: list[Received] = []
+        found = _Sorted()
         stopped_by: dict[str, str] = {}
         for received in messages:
             group = received.message.group or ""
             stop = stopped_by.get(group)
-            if stop and not (stop == _QUARANTINE and self._is_near_dead_letters(received)):
-                given_back.append(received)
+            if stop and not (stop == _QUARANTINE and self._is_last_chance(received)):
+                found.given_back.append(received)
                 continue
+            failed = ""
             try:
                 delivery = Delivery(received, self._open(received.message))
             except TransientError as error:
                 log.warning("%s: a message is left for later: %s", self._queue.source.key, error)
-                deferred.append(received)
+                found.deferred.append(received)
                 failed = _LATER
             else:
-                opened.append(delivery)
-                failed = _QUARANTINE if isinstance(delivery.opened.content, Rejected) else ""
-            if group and failed:
+                found.opened.append(delivery)
+                if isinstance(delivery.opened.content, Rejected):
+                    failed = _QUARANTINE
+            if self._declared.is_fifo and failed:
                 stopped_by[group] = failed
-        return opened, deferred, given_back
+        return found
+
+    def _is_last_chance(self, received: Received) -> bool:
+        return self._limit is not None and received.times_received >= self._limit - 1
 
     def _delete(self, deliveries: list[Delivery]) -> None:
+        again: Sequence[Received] = []
+        lost: Sequence[Received] = []
         try:
             again, lost = self._queue.delete([delivery.received for delivery in deliveries])
             with self._lock:
                 self._is_well()
         except TransientError as error:
-            again, lost = [delivery.received for delivery in deliveries], []
-            with self._lock:
-                self._is_ill(error)
-        except BaseException:
+            again = [delivery.received for delivery in deliveries]
+            self._is_ill(error)
+        except Exception:
             self._done_with(deliveries, deleted=0)
             raise
         retried = [d for d in deliveries if d.received in again and d.delete_attempts + 1 < DELETE_ATTEMPTS]
@@ -387,11 +427,11 @@ class Receiver:
         with self._lock:
             self._state.landed.extend(retried)
             self.tally.payloads_left += payloads_left
-        self._done_with(done, len(deleted))
+            self._done_with(done, len(deleted))
 
     def _done_with(self, deliveries: list[Delivery], deleted: int) -> None:
         with self._lock:
-            self._let_go([d.received for d in deliveries], [d.opened.message for d in deliveries])
+            self._holds.let_go([delivery.received for delivery in deliveries])
             self._state.empty_pause, self._state.ask_again_at = (
                 EMPTY_PAUSE,
                 0.0,
@@ -403,7 +443,7 @@ class Receiver:
         """Delete what these messages pointed to in S3. Returns how many could not be deleted."""
         left = 0
         for pointer in [d.opened.pointer for d in deliveries if d.opened.pointer]:
-            if self._payloads is None or not self._declared.payloads or not self._declared.payloads.delete:
+            if self._payloads is None:
                 continue
             try:
                 self._payloads.delete(pointer)
@@ -412,73 +452,6 @@ class Receiver:
                 log.warning("%s: the payload of a deleted message stays in S3: %s", self._queue.source.key, error)
         return left
 
-    # Holds: extended while they last, and let go.
-
-    def _extend(self) -> None:
-        """While messages are in work, keep them hidden; up to the twelve hours that SQS allows."""
-        visibility = self._declared.visibility_seconds
-        while not self._closed.wait(min(visibility / 6, 10)):
-            with self._changing_holds:
-                now = time.monotonic()
-                with self._lock:
-                    ending = [m for m in self._state.held if m.hidden_until - now < visibility / 2]
-                by_seconds: dict[int, list[Received]] = {}
-                for message in ending:
-                    left = message.received_at + LONGEST_HOLD - LAST_MINUTE - now
-                    by_seconds.setdefault(int(min(visibility, left)), []).append(message)
-                for seconds, messages in by_seconds.items():
-                    if seconds > 0:
-                        self._hide(messages, seconds)
-
-    def _hide(self, messages: Sequence[Received], seconds: int) -> None:
-        """Hide messages for `seconds` from now. Holds that turn out to be lost are not extended again."""
-        for batch in in_batches(messages, SQS_BATCH):
-            try:
-                for lost in self._queue.hide(batch, seconds):
-                    lost.hidden_until = math.inf
-            except SvError as error:
-                log.warning("%s: visibility could not be changed: %s", self._queue.source.key, error)
-
-    def _give_back(self, messages: Sequence[Received]) -> None:
-        """Let others have them at once."""
-        self._drop(messages)
-        self._hide(messages, 0)
-        with self._lock:
-            self.tally.given_back += len(messages)
-
-    def _defer(self, messages: Sequence[Received]) -> None:
-        """Leave them in the queue, hidden for longer each time they come."""
-        self._drop(messages)
-        by_pause: dict[int, list[Received]] = {}
-        for message in messages:
-            by_pause.setdefault(min(5 * 2 ** min(message.times_received, 10), 900), []).append(message)
-        for pause, some in by_pause.items():
-            self._hide(some, pause)
-        with self._lock:
-            self.tally.deferred += len(messages)
-
-    def _drop(self, messages: Sequence[Received]) -> None:
-        """Hold them no longer, so that nobody extends what is given back."""
-        if messages:
-            with self._changing_holds, self._lock:
-                self._let_go(messages, [message.message for message in messages])
-
-    def _let_go(self, held: Sequence[Received], messages: Sequence[Message]) -> None:
-        self._state.held.difference_update(held)
-        self._state.bytes_held -= sum(_size(message) for message in messages)
-        self._lock.notify_all()
-
-    def _count(self, messages: list[Received]) -> None:
-        tally = self.tally
-        tally.received += len(messages)
-        for message in messages:
-            tally.most_receives = max(tally.most_receives, message.times_received)
-            tally.near_dead_letters += self._is_near_dead_letters(message)
-            tally.oldest_sent = min(tally.oldest_sent, message.message.sent_at.timestamp())
-
-    def _is_near_dead_letters(self, message: Received) -> bool:
-        return self._limit is not None and 1 < message.times_received >= self._limit - 1
-
     # Ends and illnesses.
 
     def _end(self, reason: str) -> None:
@@ -486,37 +459,32 @@ class Receiver:
             self._state.ended = reason
             self._lock.notify_all()
 
-    def _fail(self, error: BaseException) -> None:
-        self._state.failure = self._state.failure or error
-        self._end("it failed")
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            self._state.failure = self._state.failure or error
+            self._end("it failed")
 
-    def _is_ill(self, error: SvError) -> None:
+    def _is_ill(self, error: TransientError) -> None:
         """Everybody pauses, longer each time; an illness that lasts ends the run."""
         state = self._state
-        now = time.monotonic()
-        if state.ill_since is None:
-            state.ill_since = now
-            log.warning("%s: %s Going on trying for %d seconds.", self._queue.source.key, error, PATIENCE)
-        elif now - state.ill_since > PATIENCE:
-            self._fail(error)
-        if now >= state.resume_at:
-            state.pause = min(max(0.25, 2 * state.pause), LONGEST_PAUSE)
-            state.resume_at = now + state.pause
-        self._lock.notify_all()
+        with self._lock:
+            now = time.monotonic()
+            if state.ill_since is None:
+                state.ill_since = now
+                log.warning("%s: %s Going on trying for %d seconds.", self._queue.source.key, error, PATIENCE)
+            elif now - state.ill_since > PATIENCE:
+                state.gave_up = True
+                self._fail(error)
+            if now >= state.resume_at:
+                state.pause = min(max(0.25, 2 * state.pause), LONGEST_PAUSE)
+                state.resume_at = now + state.pause
+            self._lock.notify_all()
 
     def _is_well(self) -> None:
         self._state.ill_since = None
         self._state.pause = 0.0
 
 
-DRAINED = "the queue was empty"
-_QUARANTINE, _LATER = "quarantine", "later"
-
-
 def _size(message: Message) -> int:
     """Roughly the bytes that a message takes."""
-    return len(message.body) + _payload_size(message)
-
-
-def _payload_size(message: Message) -> int:
-    return len(message.payload) if message.payload else 0
+    return len(message.body) + (len(message.payload) if message.payload else 0)
