@@ -7,7 +7,7 @@ stand inside pipeline updates keyed by `_id` alone, so that a write needs no sec
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +48,8 @@ MAJORITY = WriteConcern(w="majority", wtimeout=60_000)
 DUPLICATE_KEY = 11000
 BATCH = 1000
 """How many documents go into one `$in` or one bulk write."""
+BATCH_BYTES = 16 * 1024**2
+"""About how many bytes are worked on together, where single items may be large."""
 logging.getLogger("pymongo.command").setLevel(logging.INFO)  # at DEBUG it writes the documents
 
 
@@ -192,6 +194,20 @@ def in_batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
     """The items in lists of at most `size`."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def in_bounded_batches(items: Iterable[T], bytes_of: Callable[[T], int], size: int = BATCH) -> Iterator[list[T]]:
+    """The items in lists of at most `size`, which end with the item that makes them `BATCH_BYTES` large."""
+    batch: list[T] = []
+    held = 0
+    for item in items:
+        batch.append(item)
+        held += bytes_of(item)
+        if len(batch) == size or held >= BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
         yield batch
 
 

@@ -177,6 +177,8 @@ class QueueProxy:
         self.injected: Counter[str] = Counter()
         self.ledger = Ledger()
         self.closed = threading.Event()
+        self.before_deleting: Callable[[list[str]], None] = lambda _messages: None
+        """Told the ids of the messages that the server is to delete next. Must not raise."""
         self._random = random.Random(seed)
         self._lock = threading.RLock()
         self._faults: list[Fault] = []
@@ -232,6 +234,12 @@ class QueueProxy:
             self._faults.clear()
             self._again.clear()
             self._garbled.clear()
+
+    @property
+    def handles(self) -> dict[str, str]:
+        """The last handle of each message, by message id."""
+        with self._lock:
+            return {message: self._handle_of.get(handle, handle) for handle, message in self._message_of.items()}
 
     def begin(self, operation: str) -> tuple[Fault | None, bool]:
         """Counts a request. The fault in place of its answer, if any, and whether the server gets the request."""
@@ -327,6 +335,8 @@ class QueueProxy:
 
         answer = _json_answer({"Successful": [], "Failed": []} if is_batch else {})
         if asking:
+            if deletes:
+                self.before_deleting([message for entry in asking if (message := messages.get(_name(entry)))])
             answer = forward(json.dumps(asked | {"Entries": asking} if is_batch else asked).encode())
         if answer.status != 200:
             return answer

@@ -207,7 +207,7 @@ def _letter(letter: "DeadLetter", unmasked: bool) -> dict[str, Any]:
         "message_id": message.message_id,
         "sent_at": message.sent_at,
         "receives": letter.received.times_received,
-        "group": message.group,
+        "group": message.group if unmasked else ("***" if message.group else None),
         "event": letter.event,
         "bytes": len(message.body.encode(errors="surrogatepass")),
         "lands": not letter.reason,

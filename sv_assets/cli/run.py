@@ -70,25 +70,25 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Forget the bookmark of a table and read it again from its first row at the next run; needed after a change of capture mode.
+    """Start a source over; needed after a change of its capture mode, key or version.
 
-    Landed rows are marked as older than anything to come; customers are not touched until the rows have landed again.
+    A table is read again from its first row at the next run; customers are not touched until then. A queue delivers nothing
+    twice: what it delivered is marked as missing until days of its archive are landed again.
     """
     from sv_assets.catalogue import load_catalogue
-    from sv_assets.errors import ConfigurationError
     from sv_assets.landing.reset import forget
     from sv_assets.mongo import store_from_environment
 
     declared = load_catalogue().source(source)
-    if declared.is_queue:
-        raise ConfigurationError(
-            f"{source} is a queue, which delivers nothing twice. Land days of its archive again: materialise partitions of "
-            f"landing/{declared.system}/{declared.slug}/archive in the UI."
-        )
+    archive = f"landing/{declared.system}/{declared.slug}/archive"
     if not yes:
-        typer.confirm(f"Read {source} again from its first row at the next run?", abort=True)
+        again = f"Mark all of {source} as missing until it lands again from {archive}?"
+        typer.confirm(
+            again if declared.is_queue else f"Read {source} again from its first row at the next run?", abort=True
+        )
     rows = forget(store_from_environment(), declared)
     if json:
         print_json({"source": source, "rows": rows})
     else:
-        console.print(f"{rows:,} landed rows of {source} wait to be read again. Next: [bold]sv run[/].")
+        following = f"materialise days of [bold]{archive}[/]" if declared.is_queue else "[bold]sv run[/]"
+        console.print(f"{rows:,} landed documents of {source} wait to be read again. Next: {following}.")

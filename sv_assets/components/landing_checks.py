@@ -178,16 +178,30 @@ def _queue_checks(store: Store, source: Source) -> Iterator[dg.AssetCheckResult]
         metadata={"waiting": depth.visible, "in_flight": depth.in_flight},
     )
     if source.queue.dead_letters:
-        dead = Queue(source, source.queue.dead_letters).depth().total
-        yield dg.AssetCheckResult(
+        yield _dead_letters_empty(source, source.queue.dead_letters)
+
+
+def _dead_letters_empty(source: Source, name: str) -> dg.AssetCheckResult:
+    key = landing_key(source)
+    try:
+        dead = Queue(source, name).depth().total
+    except ConfigurationError as error:
+        return dg.AssetCheckResult(
             check_name=DEAD_LETTERS_CHECK,
             asset_key=key,
-            passed=dead == 0,
+            passed=False,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{dead:,} messages are dead letters, in {source.queue.dead_letters}."
-            + (f" Look at them with `sv queues inspect {source.key} --dead-letters`." if dead else ""),
-            metadata={"dead_letters": dead},
+            description=f"They could not be looked at: {error}",
         )
+    return dg.AssetCheckResult(
+        check_name=DEAD_LETTERS_CHECK,
+        asset_key=key,
+        passed=dead == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{dead:,} messages are dead letters, in {name}."
+        + (f" Look at them with `sv queues inspect {source.key} --dead-letters`." if dead else ""),
+        metadata={"dead_letters": dead},
+    )
 
 
 def _quarantine_empty(store: Store, source: Source) -> dg.AssetCheckResult:

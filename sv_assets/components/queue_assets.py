@@ -1,6 +1,7 @@
 """The assets of a queue: the queue and its dead letters (external), its landing, and its archive, a partition a day."""
 
 import dagster as dg
+from pydantic import Field
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
@@ -21,9 +22,9 @@ class QueueRunConfig(dg.Config):
     `receivers`: how many ask at once; as declared, if not given.
     """
 
-    stop_after_seconds: float = 600.0
-    stop_after_messages: int | None = None
-    receivers: int | None = None
+    stop_after_seconds: float = Field(default=600.0, gt=0)
+    stop_after_messages: int | None = Field(default=None, ge=1)
+    receivers: int | None = Field(default=None, ge=1, le=64)
 
 
 def queue_assets(source: Source) -> list[dg.AssetsDefinition]:
@@ -76,11 +77,18 @@ def _landing(source: Source) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         bounds = Bounds(config.stop_after_seconds, config.stop_after_messages, config.receivers)
-        with explained_failures(), mongo.store() as store:
-            report = land_queue(store, load_catalogue(), source, context.run.run_id, bounds=bounds)
-            row_count = store.landing[source.key].estimated_document_count()
+        report = LandingReport(source.key)
+        try:
+            with explained_failures(), mongo.store() as store:
+                land_queue(store, load_catalogue(), source, context.run.run_id, bounds=bounds, report=report)
+                row_count = store.landing[source.key].estimated_document_count()
+        except BaseException:
+            if report.findings.warnings:  # most needed where runs fail, and receive the same messages again and again
+                context.instance.report_runless_asset_event(_as_evaluation(_receives_check(source, report)))
+            raise
+        finally:
+            _report_days(context, source, report)
         observe_source(context, source, report)
-        _report_days(context, source, report)
         return dg.MaterializeResult(
             metadata=metadata_of(source, report, row_count), check_results=[_receives_check(source, report)]
         )
@@ -92,7 +100,7 @@ def _archive(source: Source) -> dg.AssetsDefinition:
     key = archive_key(source)
 
     @dg.asset(
-        **{**common_of(source), "key": key, "deps": [legacy_key(source)]},
+        **{**common_of(source), "key": key, "pool": None},
         description=(
             f"Every message of {source.name} whole, by the day it was sent, for {source.queue.archive.keep.days} days. The "
             f"landing of the queue fills it. Materialise days here to land them again, into landing.{source.key}."
@@ -107,7 +115,8 @@ def _archive(source: Source) -> dg.AssetsDefinition:
         with explained_failures(), mongo.store() as store:
             report = replay_queue(store, load_catalogue(), source, context.run.run_id, Window(span.start, span.end))
             row_count = store.archive[source.key].estimated_document_count()
-        return dg.MaterializeResult(metadata=metadata_of(source, report, row_count))
+        shown = metadata_of(source, report, row_count)
+        return dg.MaterializeResult(metadata={**shown, "dagster/uri": f"mongodb://archive/{source.key}"})
 
     return archive
 
@@ -132,4 +141,16 @@ def _receives_check(source: Source, report: LandingReport) -> dg.AssetCheckResul
         severity=dg.AssetCheckSeverity.WARN,
         description=" ".join(report.findings.warnings) or seen,
         metadata={"most_receives_of_a_message": most},
+    )
+
+
+def _as_evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """The result of a check as an event of its own, for a step that ends with an error."""
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
     )

@@ -17,11 +17,15 @@ UNDER_WAY = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
 ]
 QUEUE_TAG = "sv/queue"
 MESSAGES_A_RECEIVER = 2_000
 """One receiver more for every so many waiting messages."""
 SECONDS, LONGEST_SECONDS = 600, 3_600
+FIRST_PAUSE, LONGEST_PAUSE = 60, 1_800
+GRACE_SECONDS = 3_600
+"""How long a run may take beyond its deadline, for what follows from the queue; a run whose host is gone ends by that."""
 MESSAGES_A_SECOND = 100
 """What a run gets through at least; a burst gets the seconds it needs by that."""
 
@@ -54,7 +58,7 @@ def queue_sensor(source: Source) -> dg.SensorDefinition:
         emptied_at = (last.end_time or 0.0) if last and status == dg.DagsterRunStatus.SUCCESS else 0.0
         try:
             look, waiting_since = _look(source, context.cursor, emptied_at)
-            events = [_observation(source, look), *_dead_letters_observed(source)]
+            events = [_observation(source, look), *_dead_letters_observed(context, source)]
         except SvError as error:
             return dg.SensorResult(skip_reason=dg.SkipReason(str(error)))
         cursor = json.dumps({"waiting_since": waiting_since})
@@ -63,16 +67,34 @@ def queue_sensor(source: Source) -> dg.SensorDefinition:
             skip = "No message waits."
         elif status in UNDER_WAY:
             skip = f"{look.depth.visible:,} messages wait, and a run is under way."
+        elif (pause := _pause(context, source)) > 0:
+            skip = (
+                f"{look.depth.visible:,} messages wait; the last runs failed, and the next may start in {pause:.0f} s."
+            )
         if skip:
             return dg.SensorResult(skip_reason=dg.SkipReason(skip), asset_events=events, cursor=cursor)
+        config = run_config(source, look)
         request = dg.RunRequest(
             run_key=f"{source.key} after {last.dagster_run.run_id if last else 'none'}",
-            tags={QUEUE_TAG: source.key},
-            run_config={"ops": {landing_key(source).to_python_identifier(): {"config": run_config(source, look)}}},
+            tags={QUEUE_TAG: source.key, "dagster/max_runtime": str(int(config["stop_after_seconds"]) + GRACE_SECONDS)},
+            run_config={"ops": {landing_key(source).to_python_identifier(): {"config": config}}},
         )
         return dg.SensorResult(run_requests=[request], asset_events=events, cursor=cursor)
 
     return depth
+
+
+def _pause(context: dg.SensorEvaluationContext, source: Source) -> float:
+    """Seconds until another run may start: twice as many for each run that failed in a row, because each of them receives
+    messages again, and SQS counts that towards their redrive limit."""
+    failed = 0
+    ended_at = 0.0
+    for record in context.instance.get_run_records(dg.RunsFilter(tags={QUEUE_TAG: source.key}), limit=10):
+        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
+            break
+        ended_at = max(ended_at, record.end_time or 0.0)
+        failed += 1
+    return ended_at + min(FIRST_PAUSE * 2 ** (failed - 1), LONGEST_PAUSE) - time.time() if failed else 0.0
 
 
 def run_config(source: Source, look: Look) -> dict[str, Any]:
@@ -119,8 +141,13 @@ def _observation(source: Source, look: Look) -> dg.AssetObservation:
     )
 
 
-def _dead_letters_observed(source: Source) -> list[dg.AssetObservation]:
+def _dead_letters_observed(context: dg.SensorEvaluationContext, source: Source) -> list[dg.AssetObservation]:
+    """None where they cannot be looked at, which is no reason to leave the queue alone; a check says it too."""
     if source.queue.dead_letters is None:
         return []
-    waiting = Queue(source, source.queue.dead_letters).depth().total
+    try:
+        waiting = Queue(source, source.queue.dead_letters).depth().total
+    except SvError as error:
+        context.log.warning(str(error))
+        return []
     return [dg.AssetObservation(dead_letters_key(source), metadata={"waiting": waiting})]

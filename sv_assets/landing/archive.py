@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pymongo import IndexModel
+from pymongo import IndexModel, UpdateOne
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from sv_assets.catalogue.source import Source
-from sv_assets.mongo import DUPLICATE_KEY, Document, Store, ensure_indexes, in_batches
+from sv_assets.mongo import DUPLICATE_KEY, Document, Store, bulk_write, ensure_indexes, in_batches
 from sv_assets.sources.messages import Message, Opened
 from sv_assets.sources.messages.raw import message_of, raw_of
 from sv_assets.sources.records import Record, Window
@@ -56,9 +56,22 @@ class Archive:
                 if error.details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):
                     raise
                 there.update(batch[e["index"]]["_id"] for e in failed)
+        self._complete([documents[identifier] for identifier in there])
         return Counter(
             f"{document['sent_at']:%Y-%m-%d}" for identifier, document in documents.items() if identifier not in there
         )
+
+    def _complete(self, documents: Sequence[Document]) -> None:
+        """A message that was put in without its payload, which could not be read then, gets it now."""
+        updates = [
+            UpdateOne(
+                {"_id": document["_id"]}, [{"$set": {"payload": {"$ifNull": ["$payload", {"$literal": payload}]}}}]
+            )
+            for document in documents
+            if (payload := document.get("payload")) is not None
+        ]
+        if updates:
+            bulk_write(self.collection, updates)
 
     def message(self, message_id: str) -> Message | None:
         """The message with this id, if it has been received before."""
@@ -71,7 +84,7 @@ class Archive:
 
     def read(self, window: Window) -> Iterator[Message]:
         """The messages sent in a window of time, in no order."""
-        for document in self.collection.find(_sent_in(window)).batch_size(500):
+        for document in self.collection.find(_sent_in(window)).batch_size(50):
             yield message_of(document)
 
 

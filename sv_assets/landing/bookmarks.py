@@ -9,7 +9,8 @@ from sv_assets.sources.records import Position
 
 
 class Bookmark:
-    """The bookmark of one source: captured by `mode`, its rows told apart by the columns `key` (none for a queue)."""
+    """The bookmark of one source: captured by `mode`, its rows told apart by the columns `key` (of a queue: its paths of
+    key and version)."""
 
     def __init__(self, store: Store, source_key: str, mode: str, key: Sequence[str] = ()) -> None:
         self._collection = store.control["bookmarks"]
@@ -27,7 +28,7 @@ class Bookmark:
                 f"{self._id} was captured by {document['mode']} and is now declared as {self._mode}; their versions do not "
                 f"compare. Forget the old copy with `sv reset {self._id}`, then run again."
             )
-        if document.get("key", self._key) != self._key:
+        if (document.get("key") or self._key) != self._key:
             raise ConfigurationError(
                 f"{self._id} landed by the key ({', '.join(document['key'])}) and is now declared with ({', '.join(self._key)}). "
                 f"Forget the old copy with `sv reset {self._id}`, then run again."

@@ -111,6 +111,7 @@ class LandingDocument:
     hash: str
     extracted_at: dt.datetime
     raw: RawBSONDocument
+    sent_at: dt.datetime | None = None
 
 
 def landing_document(
@@ -136,6 +137,9 @@ def landing_document(
     own: Document = {**record.marks} if record.marks else {}
     if record.compared_key is not None:
         own["key"] = record.compared_key
+    sent_at = record.sent_at
+    if sent_at is not None:
+        own["sent_at"] = sent_at
     # A BSON document is its length, its elements and a null byte: what is encoded already is put together.
     bookkeeping = b"".join(
         (
@@ -148,7 +152,7 @@ def landing_document(
     head, size = element("_id", record.key), len(bookkeeping) + 5
     whole = b"".join((head, fields, b"\x03_sv\0", _INT32(size), bookkeeping, b"\0\0"))
     raw = RawBSONDocument(_INT32(len(whole) + 4) + whole, _RAW)
-    return LandingDocument(record.key, record.version, content_hash, origin.extracted_at_ms, raw)
+    return LandingDocument(record.key, record.version, content_hash, origin.extracted_at_ms, raw, sent_at)
 
 
 def encoded_fields(records: Sequence[Record]) -> list[bytes] | list[None]:

@@ -14,7 +14,7 @@ from sv_assets.landing.archive import Archive
 from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.land import LandingReport
 from sv_assets.landing.writer import LandingWriter, Outcome
-from sv_assets.mongo import Store, explained_mongo_errors, in_batches
+from sv_assets.mongo import Store, explained_mongo_errors, in_bounded_batches
 from sv_assets.progress import Progress
 from sv_assets.sources.messages import Message, Opened, PayloadStore, S3Payloads, open_message
 from sv_assets.sources.messages.schema import schemas_of
@@ -37,17 +37,19 @@ def land_queue(
     run_id: str,
     *,
     bounds: Bounds | None = None,
+    report: LandingReport | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> LandingReport:
     """Drain a queue until it is empty or a bound is reached.
 
     A message is deleted only after it stands in the archive, and its record in landing or itself in quarantine,
     acknowledged by a majority. While MongoDB is away, the run waits with what it holds, then leaves it in the queue and
-    raises TransientError. On SIGTERM, what has landed is deleted and the rest given back. Raises ConfigurationError where
+    raises TransientError. `report`, if given, also says what a run did that ends with an error. On SIGTERM, what has landed is deleted and the rest given back. Raises ConfigurationError where
     the queue is not there, or not in the declared account and region.
     """
     started = time.monotonic()
-    report = LandingReport(source.key, bookmark_before=NO_BOOKMARK, bookmark_after=NO_BOOKMARK)
+    report = report or LandingReport(source.key)
+    report.bookmark_before = report.bookmark_after = NO_BOOKMARK
     bounds = bounds or Bounds()
     schemas_of(source.queue)  # raises for one that cannot be used
     queue = Queue(source, connections=(bounds.receivers or source.queue.receivers) + 4)
@@ -57,9 +59,9 @@ def land_queue(
     with explained_mongo_errors(), asked_to_stop() as stop, tuned_interpreter():
         archive = Archive(store, source)
         archive.prepare()
-        landing = _Landing(
-            LandingWriter(store, catalogue, source, run_id), archive, Bookmark(store, source.key, "queue")
-        )
+        bookmark = Bookmark(store, source.key, "queue", [source.queue.key, source.queue.version])
+        bookmark.read()  # raises where other paths were declared before
+        landing = _Landing(LandingWriter(store, catalogue, source, run_id), archive, bookmark)
 
         def open_once_more_if_known(message: Message) -> Opened:
             """A message that comes again may point to a payload that was deleted when it landed: the archive has it."""
@@ -70,20 +72,22 @@ def land_queue(
                 known = archive.message(message.message_id)
             return open_message(source.queue, known, payloads) if known and known.payload is not None else opened
 
-        with Receiver(
+        receiver = Receiver(
             queue, open_once_more_if_known, bounds, payloads=payloads, should_stop=lambda: stop() or should_stop()
-        ) as receiver:
-            for deliveries in receiver.batches():
-                opened = [delivery.opened for delivery in deliveries]
-                if not _patiently(partial(landing.land, opened), source, lambda: stop() or should_stop()):
-                    break
-                receiver.landed(deliveries)
-                progress.advance(len(deliveries))
-    report.outcome = landing.outcome
-    report.stopped = receiver.stopped
-    report.undeleted_messages = receiver.tally.undeleted
-    report.days = landing.days
-    report.findings = _findings(queue, receiver.tally, sum(landing.days.values()))
+        )
+        try:
+            with receiver:
+                for deliveries in receiver.batches():
+                    opened = [delivery.opened for delivery in deliveries]
+                    if not _patiently(partial(landing.land, opened), source, lambda: stop() or should_stop()):
+                        break
+                    receiver.landed(deliveries)
+                    progress.advance(len(deliveries))
+        finally:
+            report.outcome, report.days = landing.outcome, landing.days
+            report.stopped = receiver.stopped
+            report.undeleted_messages = receiver.tally.undeleted
+            report.findings = _findings(queue, receiver.tally, sum(landing.days.values()))
     report.seconds = time.monotonic() - started
     return report
 
@@ -101,8 +105,8 @@ def replay_queue(store: Store, catalogue: Catalogue, source: Source, run_id: str
         writer = LandingWriter(store, catalogue, source, run_id)
         progress = Progress(f"landing {source.key} from its archive", "messages", archive.count(window))
         payloads = payloads_of(source)
-        for messages in in_batches(archive.read(window), 500):
-            land_again(writer, messages, payloads, report)
+        for messages in in_bounded_batches(archive.read(window), lambda message: message.memory):
+            land_again(writer, messages, payloads, report.outcome)
             progress.advance(len(messages))
     report.seconds = time.monotonic() - started
     return report
@@ -114,12 +118,19 @@ def payloads_of(source: Source) -> S3Payloads | None:
 
 
 def land_again(
-    writer: LandingWriter, messages: Iterable[Message], payloads: PayloadStore | None, report: LandingReport
+    writer: LandingWriter, messages: Iterable[Message], payloads: PayloadStore | None, outcome: Outcome
 ) -> None:
-    """Land messages that were received before; their entries in quarantine are closed where they land now."""
-    opened = [open_message(writer.source.queue, message, payloads) for message in messages]
-    rejected = {item.key_text for item in writer.write(_batch(opened), report.outcome)}
-    writer.quarantine.resolve({f"message {o.message.message_id}" for o in opened} - rejected)
+    """Land messages that were received before, and add to `outcome`."""
+    _write(writer, [open_message(writer.source.queue, message, payloads) for message in messages], outcome)
+
+
+def _write(writer: LandingWriter, opened: Sequence[Opened], outcome: Outcome) -> None:
+    """Landing and quarantine; the entries of messages that land are closed."""
+    records = [o.content for o in opened if isinstance(o.content, Record)]
+    rejected = [o.content for o in opened if isinstance(o.content, Rejected)]
+    batch = Batch(records, rejected, {}, dt.datetime.now(dt.timezone.utc))
+    refused = {item.key_text for item in writer.write(batch, outcome)}
+    writer.quarantine.resolve({f"message {o.message.message_id}" for o in opened} - refused)
 
 
 @dataclass
@@ -140,17 +151,11 @@ class _Landing:
         for day, count in self.archive.put(opened, now, self.writer.run_id).items():
             self.days[day] = self.days.get(day, 0) + count
         outcome = replace(self.outcome)
-        self.writer.write(_batch(opened), outcome)
+        _write(self.writer, opened, outcome)
         # A message that had landed before is not written again. This write is acknowledged by a majority only after
         # everything that the server had then, so what is deleted next cannot be rolled back with it.
         self.bookmark.move({"received": outcome.read}, self.writer.run_id)
         self.outcome = outcome
-
-
-def _batch(opened: Sequence[Opened]) -> Batch:
-    records = [o.content for o in opened if isinstance(o.content, Record)]
-    rejected = [o.content for o in opened if isinstance(o.content, Rejected)]
-    return Batch(records, rejected, {}, dt.datetime.now(dt.timezone.utc))
 
 
 def _patiently(land: Callable[[], None], source: Source, should_stop: Callable[[], bool]) -> bool:
@@ -184,6 +189,7 @@ def _findings(queue: Queue, tally: Tally, archived: int) -> Findings:
         "messages_given_back": tally.given_back,
         "messages_left_for_later": tally.deferred,
         "messages_archived": archived,
+        "messages_not_deleted": tally.undeleted,
         "most_receives_of_a_message": tally.most_receives,
     }
     if tally.received:

@@ -1,23 +1,21 @@
 """Quarantined messages are opened again, as the present declaration understands them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError, DataError
-from sv_assets.landing.land import LandingReport
 from sv_assets.landing.land_queue import land_again, payloads_of
 from sv_assets.landing.quarantine import Chosen, entries
 from sv_assets.landing.writer import LandingWriter, Outcome
-from sv_assets.mongo import Document, Store, explained_mongo_errors
+from sv_assets.mongo import Document, Store, explained_mongo_errors, in_bounded_batches
 from sv_assets.sources.messages import Message, PayloadStore, message_of, open_message
 from sv_assets.sources.records import Rejected
 
 BATCH_MESSAGES = 500
-BATCH_BYTES = 16 * 1024**2
 
 
 @dataclass
@@ -62,10 +60,10 @@ def retry_quarantined(
     with explained_mongo_errors():
         writer = None if dry_run else LandingWriter(store, catalogue, source, run_id)
         found = entries(store, replace(chosen, sources=(source.key,), status="open"), with_raw=True)
-        for batch in _batches(islice(found, limit)):
+        for batch in in_bounded_batches(islice(found, limit), _bytes, BATCH_MESSAGES):
             messages, reasons = _opened(source, batch, payloads)
             if writer is not None:
-                land_again(writer, messages, payloads, LandingReport(source.key, report.outcome))
+                land_again(writer, messages, payloads, report.outcome)
                 writer.quarantine.explain(reasons)
             report.tried += len(batch)
             report.landable += len(messages)
@@ -97,15 +95,5 @@ def _opened(
     return messages, reasons
 
 
-def _batches(found: Iterable[Document]) -> Iterator[list[Document]]:
-    """Entries in lists that are bounded by number and by what they hold."""
-    batch: list[Document] = []
-    size = 0
-    for entry in found:
-        batch.append(entry)
-        size += sum(len(value) for value in entry["raw"].values() if isinstance(value, (str, bytes)))
-        if len(batch) == BATCH_MESSAGES or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def _bytes(entry: Document) -> int:
+    return sum(len(value) for value in entry["raw"].values() if isinstance(value, (str, bytes)))

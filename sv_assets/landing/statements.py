@@ -13,7 +13,7 @@ _IS_MISSING: Document = {"$eq": ["$_sv.op", MISSING]}
 
 
 def upsert(document: LandingDocument, *, from_log: bool = False) -> UpdateOne:
-    """Replaces what is there if this version is newer, or as new, later read, and different.
+    """Replaces what is there if this version is newer, or as new, later read (a message: later sent), and different.
 
     The same content under a newer version is left alone. Where that version is a change in the source's log it raises
     the version, and nothing else, so that no change between the two comes back.
@@ -22,13 +22,22 @@ def upsert(document: LandingDocument, *, from_log: bool = False) -> UpdateOne:
     newer = {"$lt": [_STORED, version]}
     same = {"$eq": ["$_sv.hash", document.hash]}
     later = {"$lt": ["$_sv.extracted_at", document.extracted_at]}
-    later_read_of_the_same_version = {"$and": [{"$eq": [_STORED, version]}, later, {"$not": [same]}]}
+    # Rows change under one version; messages do not, but two may state one: then the later sent counts, whatever order
+    # they come in, and of two sent in one millisecond always the same.
+    again = later if document.sent_at is None else _is_sent_after_what_is_there(document)
+    same_version_again = {"$and": [{"$eq": [_STORED, version]}, again, {"$not": [same]}]}
     # A row that is read after it was found to be missing is back, whatever version it brings.
     back = {"$and": [_IS_MISSING, later]}
     raised = {"$mergeObjects": ["$$ROOT", {"_sv": {"$mergeObjects": ["$_sv", {"version": version}]}}]}
     changed = {"$cond": [same, raised if from_log else "$$ROOT", {"$literal": document.raw}]}
-    wins = {"$or": [newer, later_read_of_the_same_version, back]}
+    wins = {"$or": [newer, same_version_again, back]}
     return UpdateOne({"_id": document.key}, [{"$replaceWith": {"$cond": [wins, changed, "$$ROOT"]}}], upsert=True)
+
+
+def _is_sent_after_what_is_there(document: LandingDocument) -> Document:
+    sent = {"$ifNull": ["$_sv.sent_at", None]}
+    at_once = {"$and": [{"$eq": [sent, document.sent_at]}, {"$lt": ["$_sv.hash", document.hash]}]}
+    return {"$or": [{"$lt": [sent, document.sent_at]}, at_once]}
 
 
 def deletion(origin: Origin, identifier: Any, version: Version) -> UpdateOne:

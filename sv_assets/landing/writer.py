@@ -126,11 +126,17 @@ class LandingWriter:
             days = Counter(partition for key in documents if (partition := prepared.records[key].partition))
             outcome.by_partition = dict(Counter(outcome.by_partition) + days)
         if documents:
-            self._write_documents(prepared, outcome)
+            try:
+                self._write_documents(prepared, outcome)
+            except BulkWriteError as error:
+                if not self.source.is_queue or not error.details.get("writeErrors"):
+                    raise
+                rejected.extend(self._write_one_by_one(prepared, outcome))
         if prepared.deletions:
             self._write_deletions(prepared, outcome)
-        landed = (prepared.records[key].key_text for key in documents)
-        self.quarantine.resolve(itertools.chain(landed, (gone.key_text for gone in prepared.deletions)))
+        if not self.source.is_queue:  # messages have entries of their own, whatever they are about
+            landed = (prepared.records[key].key_text for key in documents)
+            self.quarantine.resolve(itertools.chain(landed, (gone.key_text for gone in prepared.deletions)))
         if rejected:
             self.quarantine.put(rejected, self.run_id)
             outcome.quarantined += len(rejected)
@@ -189,6 +195,22 @@ class LandingWriter:
         outcome.stale += left
         self._ask_first = unchanged > _FEW * len(prepared.documents)
 
+    def _write_one_by_one(self, prepared: Prepared, outcome: Outcome) -> list[Rejected]:
+        """What MongoDB refuses is found, and goes to quarantine, so that it stops only itself; where it refuses all, the
+        fault is not theirs, and is raised."""
+        refused: list[Rejected] = []
+        for key, document in prepared.documents.items():
+            try:
+                inserted, updated = bulk_write(self.collection, [upsert(document)])
+                outcome.inserted += inserted
+                outcome.updated += updated
+            except BulkWriteError as error:
+                if len(refused) + 1 == len(prepared.documents) > 1 or not error.details.get("writeErrors"):
+                    raise
+                code = error.details["writeErrors"][0].get("code")
+                refused.append(_rejected(prepared.records[key], f"MongoDB refuses it (code {code})"))
+        return refused
+
     def _insert(self, prepared: Prepared, documents: list[LandingDocument], outcome: Outcome) -> list[LandingDocument]:
         """Plain inserts, twice as fast as guarded ones. Returns the documents whose key was there after all."""
         there_already: list[LandingDocument] = []
@@ -209,13 +231,19 @@ class LandingWriter:
 
 
 def newest_per_key(records: Iterable[Record]) -> dict[object, Record]:
-    """One record a key: of several in one batch the newest, and of equal ones the last read."""
+    """One record a key: of several in one batch the newest, of equal ones the last sent, and else the last read."""
     newest: dict[object, Record] = {}
     for record in records:
         seen = newest.get(record.key)
-        if seen is None or not _is_older(record.version, seen.version):
+        if seen is None or not (_is_older(record.version, seen.version) or _is_sent_before(record, seen)):
             newest[record.key] = record
     return newest
+
+
+def _is_sent_before(one: Record, other: Record) -> bool:
+    """Of two messages that state one version."""
+    here, there = one.sent_at, other.sent_at
+    return here is not None and there is not None and one.version == other.version and here < there
 
 
 def _comparable(records: list[Record], stored: Mapping[object, Document] | None) -> tuple[list[Record], list[Record]]:

@@ -33,6 +33,11 @@ class Record:
     message: dict[str, Any] | None = field(default=None, compare=False, repr=False)
     """The message it came in, whole, as quarantine keeps it; None for a row."""
 
+    @property
+    def sent_at(self) -> dt.datetime | None:
+        """When its message was sent, by the clock of SQS: of two messages with one version the later sent counts."""
+        return self.message["sent_at"] if self.message else None
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -40,7 +45,7 @@ class Rejected:
 
     key_text: str
     reason: str
-    raw: dict[str, Any]
+    raw: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,15 @@ from typing import Any
 import boto3
 import dagster as dg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from sv_assets.catalogue import Source
 from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key
 from sv_assets.components.landing_checks import DEAD_LETTERS_CHECK, landing_checks
 from sv_assets.components.queue_assets import RECEIVES_CHECK, archive_partitions, dead_letters_asset, queue_assets
 from sv_assets.components.queue_sensor import QUEUE_TAG, Look, queue_sensor, run_config
+from sv_assets.errors import ConfigurationError
+from sv_assets.landing.writer import LandingWriter
 from sv_assets.mongo import Store
 from sv_assets.resources import MongoResource
 from sv_assets.sources.sqs.queue import Depth, Queue
@@ -114,6 +117,29 @@ def test_a_message_received_nearly_too_often_and_a_dead_letter_are_warnings(
     assert f"sv queues inspect {source.key} --dead-letters" in sentence
 
 
+def test_a_run_that_fails_warns_of_dead_letters_and_leaves_its_messages_hidden(
+    store: Store, web: WebShop, sqs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sound is not to become a dead letter because something of ours is wrong."""
+    source = web.source
+    web.send({"id": "a", "v": 1})
+    sqs.receive_message(QueueUrl=web.url, VisibilityTimeout=0)
+
+    def refuse(*_: Any) -> None:
+        raise ConfigurationError("MongoDB refuses our user.")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        with monkeypatch.context() as patched:
+            patched.setattr(LandingWriter, "write", refuse)
+            assert not ran(source, instance, raise_on_error=False).success
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(
+            check_key=dg.AssetCheckKey(landing_key(source), RECEIVES_CHECK), limit=1
+        )
+        assert record.status == AssetCheckExecutionRecordStatus.FAILED
+        assert instance.get_materialized_partitions(archive_key(source)) == {today()}
+    assert web.depth == Depth(0, 1, 0)
+
+
 def test_bounds_of_a_run_come_from_its_launch_config(store: Store, web: WebShop) -> None:
     web.send(*[{"id": f"k{n}", "v": 1} for n in range(30)])
     source = web.source
@@ -134,6 +160,16 @@ def test_a_queue_counts_as_late_when_nobody_looked_at_it_for_long(web: WebShop) 
     assert policy == dg.FreshnessPolicy.time_window(
         fail_window=dt.timedelta(minutes=20), warn_window=dt.timedelta(minutes=10)
     )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"receivers": -1}, {"receivers": 0}, {"stop_after_seconds": 0}, {"stop_after_messages": 0}]
+)
+def test_bounds_that_cannot_be_are_refused(store: Store, web: WebShop, wrong: dict[str, float]) -> None:
+    source = web.source
+    config = {"ops": {landing_key(source).to_python_identifier(): {"config": wrong}}}
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception, match=next(iter(wrong))):
+        ran(source, instance, run_config=config)
 
 
 # --- the sensor ------------------------------------------------------------------------------------------------------
@@ -208,6 +244,39 @@ def test_the_age_of_the_oldest_message_is_what_cloudwatch_says_where_it_does(web
         ],
     )
     assert Queue(web.source).oldest_age() == 1234.0
+
+
+def test_dead_letters_that_cannot_be_looked_at_keep_nobody_from_the_queue(store: Store, web: WebShop) -> None:
+    web.queue = ", dead_letters: no-such-queue"
+    web.send({"id": "a", "v": 1})
+    source = web.source
+    with dg.instance_for_test() as instance:
+        assert len(tick(web, instance).run_requests) == 1
+        passed, sentence = checks_of(ran(source, instance))[DEAD_LETTERS_CHECK]
+    assert not passed
+    assert sentence.startswith("They could not be looked at: system web: there is no queue no-such-queue")
+
+
+def test_after_runs_that_failed_the_next_one_waits_for_longer_each_time(web: WebShop) -> None:
+    web.send({"id": "a", "v": 1})
+    source = web.source
+    waits: list[float] = []
+    with dg.instance_for_test() as instance:
+        for _ in range(3):
+            run = instance.create_run_for_job(no_work, tags={QUEUE_TAG: source.key}, status=dg.DagsterRunStatus.STARTED)
+            instance.report_run_failed(run)
+            skipped = tick(web, instance)
+            assert skipped.run_requests == []
+            waits.append(float(skipped.skip_message.split(" in ")[1].split(" s.")[0]))
+        done = instance.create_run_for_job(no_work, tags={QUEUE_TAG: source.key}, status=dg.DagsterRunStatus.SUCCESS)
+        assert done
+        assert len(tick(web, instance).run_requests) == 1
+    assert [round(wait, -1) for wait in waits] == [60, 120, 240]
+
+
+@dg.job
+def no_work() -> None:
+    """Nothing."""
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_the_queue_sensor_requests_one_run_when_messages_wait_and_none_otherwise
         busy = evaluate(definitions, instance)
         assert busy.run_requests == []
         assert "a run is under way" in busy.skip_message
-        instance.report_run_failed(run)
+        instance.report_run_canceled(run)
         (later,) = evaluate(definitions, instance).run_requests
         assert later.run_key != request.run_key
 

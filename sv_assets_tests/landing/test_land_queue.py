@@ -1,7 +1,9 @@
 """Draining a queue: a message is deleted when it is safe, and never before."""
 
+import datetime as dt
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +15,15 @@ from pymongo import MongoClient
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.errors import ConfigurationError, TransientError
 from sv_assets.landing.land import LandingReport
-from sv_assets.landing.land_queue import land_queue
-from sv_assets.landing.writer import LandingWriter
+from sv_assets.landing.land_queue import land_again, land_queue, replay_queue
+from sv_assets.landing.reset import forget
+from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.local import RunningServer
 from sv_assets.local.queues import dead_letter_name
 from sv_assets.mongo import Store
+from sv_assets.sources.messages import message_of
+from sv_assets.sources.records import Batch, Window
+from sv_assets.sources.sqs import holds
 from sv_assets.sources.sqs.queue import Depth, Queue
 from sv_assets_tests.conftest import Catalogued
 from sv_assets_tests.landing.estate import documents, entries
@@ -196,7 +202,7 @@ def test_one_message_with_a_version_of_another_type_does_not_hold_up_the_queue(s
     assert standard.depth.total == 0
 
 
-def test_messages_are_given_back_when_landing_fails(
+def test_messages_are_left_for_later_when_landing_fails(
     store: Store, web: WebShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web.send(*[{"id": f"k{n}", "v": 1} for n in range(12)], group="g" if web.name.endswith(".fifo") else "")
@@ -206,10 +212,94 @@ def test_messages_are_given_back_when_landing_fails(
 
     with monkeypatch.context() as patched:
         patched.setattr(LandingWriter, "write", fail)
+        patched.setattr(holds, "FIRST_PAUSE", 5)
         with pytest.raises(OSError, match="network"):
             web.land(store)
-    assert web.depth.visible == 12, "at once, and not after their visibility time"
+    assert web.depth.in_flight > 0, "not at once: the next run would meet the same fault"
+    wait_until_visible(web, 12)
     assert web.land(store).outcome.inserted == 12
+
+
+def wait_until_visible(web: WebShop, messages: int) -> None:
+    deadline = time.monotonic() + 30
+    while web.depth.visible < messages:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_of_two_messages_with_one_version_the_later_sent_stays_whatever_comes_again(
+    store: Store, standard: WebShop
+) -> None:
+    """Producers whose versions are whole seconds: neither a replay nor a duplicate may bring the first one back."""
+    standard.send({"id": "a", "v": "2026-11-24T10:00:00Z", "n": 1})
+    time.sleep(0.01)
+    standard.send({"id": "a", "v": "2026-11-24T10:00:00Z", "n": 2})
+    standard.land(store)
+    assert bodies(store, standard.source)["a"]["n"] == 2
+    day = dt.datetime.now(dt.timezone.utc).date()
+    window = Window(day - dt.timedelta(1), day + dt.timedelta(1))
+    report = replay_queue(store, standard.catalogue, standard.source, "again", window)
+    assert (report.outcome.read, report.outcome.landed) == (2, 0)
+    first = store.archive[standard.source.key].find_one({"body": {"$regex": '"n": 1'}})
+    assert first is not None
+    writer = LandingWriter(store, standard.catalogue, standard.source, "alone")
+    outcome = Outcome()
+    land_again(writer, [message_of(first)], None, outcome)
+    assert (outcome.read, outcome.landed) == (1, 0)
+    assert bodies(store, standard.source)["a"]["n"] == 2
+
+
+def test_a_replay_holds_no_more_than_a_few_large_messages(store: Store, standard: WebShop) -> None:
+    standard.send(*[json.dumps({"id": f"k{n}", "v": 1, "pad": "x" * 900_000}) for n in range(1)])
+    for n in range(1, 20):
+        standard.send(json.dumps({"id": f"k{n}", "v": 1, "pad": "x" * 900_000}))
+    standard.land(store)
+    sizes: list[int] = []
+    real = LandingWriter.write
+
+    def write(self: LandingWriter, batch: Batch, outcome: Outcome) -> Any:
+        sizes.append(batch.read)
+        return real(self, batch, outcome)
+
+    day = dt.datetime.now(dt.timezone.utc).date()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LandingWriter, "write", write)
+        window = Window(day - dt.timedelta(1), day + dt.timedelta(1))
+        replay_queue(store, standard.catalogue, standard.source, "again", window)
+    assert sum(sizes) == 20
+    assert max(sizes) <= 5
+
+
+def test_what_mongodb_refuses_stops_only_itself(store: Store, standard: WebShop) -> None:
+    """A validator that somebody put on the collection."""
+    collection = store.landing[standard.source.key]
+    rule = {"$jsonSchema": {"properties": {"body": {"properties": {"v": {"bsonType": "long", "maximum": 5}}}}}}
+    store.landing.create_collection(collection.name, validator=rule)
+    standard.send({"id": "a", "v": 1}, {"id": "b", "v": 9}, {"id": "c", "v": 2})
+    report = standard.land(store)
+    assert sorted(bodies(store, standard.source)) == ["a", "c"]
+    (entry,) = entries(store)
+    assert entry["reason"] == "MongoDB refuses it (code 121)"
+    assert json.loads(entry["raw"]["body"]) == {"id": "b", "v": 9}
+    assert (report.outcome.quarantined, standard.depth.total) == (1, 0)
+
+
+def test_another_key_is_refused_until_the_queue_is_reset_and_landed_again(store: Store, standard: WebShop) -> None:
+    standard.send({"id": "a", "v": 1, "other": "x"})
+    standard.land(store)
+    source = standard.source
+    changed = Source(source.sqs_system, source.queue.model_copy(update={"key": "$.other"}))
+    with pytest.raises(ConfigurationError, match=rf"landed by the key .*sv reset {source.key}"):
+        land_queue(store, standard.catalogue, changed, "run")
+    assert forget(store, source) == 1
+    day = dt.datetime.now(dt.timezone.utc).date()
+    window = Window(day - dt.timedelta(1), day + dt.timedelta(1))
+    replay_queue(store, standard.catalogue, changed, "again", window)
+    assert {key: d["_sv"]["deleted"] for key, d in documents(store, source).items()} == {"a": True, "x": False}
+    assert land_queue(store, standard.catalogue, changed, "run").outcome.read == 0
+    assert forget(store, source) == 2
+    replay_queue(store, standard.catalogue, source, "back", window)
+    assert {key: d["_sv"]["deleted"] for key, d in documents(store, source).items()} == {"a": False, "x": True}
 
 
 def test_nothing_is_received_while_mongodb_is_away(standard: WebShop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ MAX_DIGITS = 4300
 """Numbers with more digits are multiples of nothing: to find out takes too long. Python reads no longer integers either."""
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _LEADING_NUMBER = re.compile(r"[vV]?([0-9]{1,9})(?![0-9])")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9._:-]{1,60}")
+_PLAIN_NAME = re.compile(r"[A-Za-z]+([._:-][A-Za-z][A-Za-z0-9]*)+")
 _HIGHEST = 10**9
 
 

@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from sv_assets.errors import SvError
 from sv_assets.mongo import in_batches
@@ -13,8 +14,11 @@ from sv_assets.sources.sqs.queue import LONGEST_HOLD, SQS_BATCH, Queue, Received
 log = logging.getLogger(__name__)
 LAST_MINUTE = 60.0
 """A hold is not extended into the last minute of the twelve hours that SQS allows."""
-FIRST_PAUSE, LONGEST_PAUSE = 10, 900
-"""Seconds for which a message is left for later: doubled each time it comes."""
+FIRST_PAUSE, LONGEST_PAUSE, LAST_PAUSE = 10, 900, 3600
+"""Seconds for which a message is left for later: doubled each time it comes. Before it becomes a dead letter, whoever
+looks after the queue gets an hour."""
+LANES = 4
+"""How many requests give back at once."""
 ATTEMPTS = 3
 REFUSALS = 2
 """After so many requests in a row that SQS did not answer, the other messages are left to come back by themselves."""
@@ -78,8 +82,9 @@ class Holds:
             self._stop_extending(messages)
             by_pause: dict[int, list[Received]] = {}
             for received in messages:
-                doubled = FIRST_PAUSE * 2 ** min(received.times_received - 1, 10)
-                by_pause.setdefault(min(doubled, LONGEST_PAUSE), []).append(received)
+                doubled = min(FIRST_PAUSE * 2 ** min(received.times_received - 1, 10), LONGEST_PAUSE)
+                pause = LAST_PAUSE if self._queue.is_last_chance(received) else doubled
+                by_pause.setdefault(pause, []).append(received)
             for pause, some in by_pause.items():
                 self._hide(some, pause)
             with self._lock:
@@ -92,9 +97,11 @@ class Holds:
 
     def _extend(self) -> None:
         while not self._closed.wait(min(self._visibility / 6, 10)):
-            with self._changing:
-                for seconds, messages in self._ending().items():
-                    self._hide(messages, seconds, attempts=1)
+            for seconds, messages in self._ending().items():
+                for batch in in_batches(messages, SQS_BATCH):
+                    with self._changing:
+                        held = [received for received in batch if received in self._sizes]
+                        self._hide_lane(held, seconds, attempts=1)
 
     def _ending(self) -> dict[int, list[Received]]:
         """By the seconds for which they may be extended, the messages whose hold is half over."""
@@ -107,16 +114,26 @@ class Holds:
                     found.setdefault(int(min(self._visibility, left)), []).append(received)
         return found
 
-    def _hide(self, messages: Sequence[Received], seconds: int, attempts: int = ATTEMPTS) -> None:
-        """Hide messages for `seconds` from now. What SQS does not answer for comes back when its time is over."""
+    def _hide(self, messages: Sequence[Received], seconds: int) -> None:
+        """Hide messages for `seconds` from now, several requests at once."""
+        if len(messages) <= LANES * SQS_BATCH:
+            self._hide_lane(messages, seconds)
+            return
+        with ThreadPoolExecutor(LANES, thread_name_prefix=f"sqs-{self._queue.name}-hide") as pool:
+            list(pool.map(lambda lane: self._hide_lane(messages[lane::LANES], seconds), range(LANES)))
+
+    def _hide_lane(self, messages: Sequence[Received], seconds: int, attempts: int = ATTEMPTS) -> None:
+        """Hide messages, one request after the other. What SQS does not answer for comes back when its time is over."""
         refusals = 0
         for batch in in_batches(messages, SQS_BATCH):
             for attempt in range(attempts):
                 try:
                     again, lost = self._queue.hide(batch, seconds)
                     refusals = 0
-                except SvError as error:
-                    log.warning("%s: visibility could not be changed: %s", self._queue.source.key, error)
+                except Exception as error:
+                    # Ours are said as they are; of any other not more than its kind, because it may quote a message.
+                    reason = error if isinstance(error, SvError) else type(error).__name__
+                    log.warning("%s: visibility could not be changed: %s", self._queue.source.key, reason)
                     refusals += 1
                     break
                 for received in lost:

@@ -32,6 +32,7 @@ LONGEST_HOLD = 43_200.0
 _SYSTEM_ATTRIBUTES: "Sequence[MessageSystemAttributeNameType]" = (
     "SentTimestamp", "ApproximateReceiveCount", "MessageGroupId", "DeadLetterQueueSourceArn",
 )  # fmt: skip
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
@@ -103,6 +104,10 @@ class Queue:
             return None
         declared = json.loads(policy)
         return Redrive(int(declared["maxReceiveCount"]), str(declared["deadLetterTargetArn"]).rpartition(":")[2])
+
+    def is_last_chance(self, received: Received) -> bool:
+        """Whether SQS makes a dead letter of this message instead of giving it out another time, or the time after."""
+        return self.redrive is not None and received.times_received >= self.redrive.limit - 1
 
     def check_place(self) -> None:
         """Hold account and region against the declared ones. Raises ConfigurationError."""
@@ -211,7 +216,7 @@ class Queue:
         """
         now = dt.datetime.now(dt.timezone.utc)
         try:
-            points = aws_client(self.source.sqs_system, "cloudwatch", read_timeout=10).get_metric_statistics(
+            points = aws_client(self.source.sqs_system, "cloudwatch", read_timeout=3, attempts=1).get_metric_statistics(
                 Namespace="AWS/SQS",
                 MetricName="ApproximateAgeOfOldestMessage",
                 Dimensions=[{"Name": "QueueName", "Value": self.name}],
@@ -267,7 +272,7 @@ def _received(raw: "MessageTypeDef", asked_at: float, hidden_for: int) -> Receiv
     message = Message(
         message_id=raw["MessageId"],
         body=raw.get("Body", ""),
-        sent_at=dt.datetime.fromtimestamp(int(system.get("SentTimestamp", 0)) / 1000, dt.timezone.utc),
+        sent_at=_EPOCH + dt.timedelta(milliseconds=int(system.get("SentTimestamp", 0))),
         attributes=attributes,
         group=system.get("MessageGroupId"),
     )

@@ -94,6 +94,7 @@ class _State:
 
     waiting: deque[Delivery] = field(default_factory=deque)
     waiting_since: float = 0.0
+    waiting_bytes: int = 0
     taken: set[Delivery] = field(default_factory=set)
     """With the caller, and not landed yet."""
     landed: deque[Delivery] = field(default_factory=deque)
@@ -141,7 +142,6 @@ class Receiver:
         self._should_stop = should_stop
         self._bounds = bounds
         self._deadline = time.monotonic() + bounds.seconds
-        self._limit = queue.redrive.limit if queue.redrive else None
         self._linger = LINGER_FIFO if self._declared.is_fifo else LINGER
         self._lock = threading.Condition()
         self._state = _State()
@@ -182,10 +182,11 @@ class Receiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Delete what has landed and give back the rest: at once, or after a pause where a server was away."""
+        """Delete what has landed and give back the rest: at once where the run was stopped, after a pause where it
+        failed, so that a fault of ours does not make dead letters of what is sound."""
         rest = self._close()
         try:
-            if isinstance(error, TransientError):
+            if isinstance(error or self._state.failure, Exception):  # an interrupt is none
                 self._holds.defer(rest)
             else:
                 self._holds.give_back(rest)
@@ -220,6 +221,7 @@ class Receiver:
                 if self._should_stop():
                     self._end("it was asked to stop")
                     return []
+                self._look_at_the_clock()
                 no_more = bool(state.ended) and not state.asking
                 if state.waiting and (no_more or self._is_full() or self._has_lingered()):
                     return self._next_taken()
@@ -233,16 +235,23 @@ class Receiver:
         size = 0
         while state.waiting and len(batch) < BATCH_MESSAGES and size < BATCH_BYTES:
             batch.append(state.waiting.popleft())
-            size += _size(batch[-1].opened.message)
+            size += batch[-1].opened.message.memory
+        state.waiting_bytes -= size
         state.taken.update(batch)
         state.waiting_since = time.monotonic()
         return batch
 
     def _is_full(self) -> bool:
-        return len(self._state.waiting) >= BATCH_MESSAGES or self._holds.bytes >= BATCH_BYTES
+        return len(self._state.waiting) >= BATCH_MESSAGES or self._state.waiting_bytes >= BATCH_BYTES
 
     def _has_lingered(self) -> bool:
         return time.monotonic() - self._state.waiting_since >= self._linger
+
+    def _look_at_the_clock(self) -> float:
+        now = time.monotonic()
+        if now >= self._deadline:
+            self._end(f"its {self._bounds.seconds:,.0f} seconds were over")
+        return now
 
     # What each receiver does.
 
@@ -261,9 +270,7 @@ class Receiver:
         state = self._state
         with self._lock:
             while True:
-                now = time.monotonic()
-                if now >= self._deadline:
-                    self._end(f"its {self._bounds.seconds:,.0f} seconds were over")
+                now = self._look_at_the_clock()
                 if state.gave_up:
                     self._done_with([*state.landed], deleted=0)
                     state.landed.clear()
@@ -323,9 +330,9 @@ class Receiver:
             found = self._opened(messages)
         except TransientError as error:
             self._is_ill(error)
-        except Exception:
-            found.given_back = messages
-            raise
+        except Exception as error:
+            self._fail(error)  # before anybody can receive them again
+            found.deferred = messages
         finally:
             with self._lock:
                 self._state.asking -= 1
@@ -341,9 +348,9 @@ class Receiver:
             tally = self.tally
             tally.received += len(messages)
             for received in messages:
-                self._holds.take(received, _size(received.message))
+                self._holds.take(received, received.message.memory)
                 tally.most_receives = max(tally.most_receives, received.times_received)
-                tally.near_dead_letters += received.times_received > 1 and self._is_last_chance(received)
+                tally.near_dead_letters += received.times_received > 1 and self._queue.is_last_chance(received)
                 tally.oldest_sent = min(tally.oldest_sent, received.message.sent_at.timestamp())
 
     def _note_depth(self, asked: int, received: int, nothing_held: bool) -> None:
@@ -368,9 +375,8 @@ class Receiver:
             return
         if found.opened and not state.waiting:
             state.waiting_since = time.monotonic()
-        for delivery in found.opened:
-            self._holds.take(delivery.received, _size(delivery.opened.message))
         state.waiting.extend(found.opened)
+        state.waiting_bytes += sum(delivery.opened.message.memory for delivery in found.opened)
 
     def _opened(self, messages: list[Received]) -> _Sorted:
         """The messages of one answer, opened.
@@ -383,7 +389,7 @@ class Receiver:
         for received in messages:
             group = received.message.group or ""
             stop = stopped_by.get(group)
-            if stop and not (stop == _QUARANTINE and self._is_last_chance(received)):
+            if stop and not (stop == _QUARANTINE and self._queue.is_last_chance(received)):
                 found.given_back.append(received)
                 continue
             failed = ""
@@ -395,14 +401,12 @@ class Receiver:
                 failed = _LATER
             else:
                 found.opened.append(delivery)
+                self._holds.take(received, delivery.opened.message.memory)
                 if isinstance(delivery.opened.content, Rejected):
                     failed = _QUARANTINE
             if self._declared.is_fifo and failed:
                 stopped_by[group] = failed
         return found
-
-    def _is_last_chance(self, received: Received) -> bool:
-        return self._limit is not None and received.times_received >= self._limit - 1
 
     def _delete(self, deliveries: list[Delivery]) -> None:
         again: Sequence[Received] = []
@@ -432,10 +436,8 @@ class Receiver:
     def _done_with(self, deliveries: list[Delivery], deleted: int) -> None:
         with self._lock:
             self._holds.let_go([delivery.received for delivery in deliveries])
-            self._state.empty_pause, self._state.ask_again_at = (
-                EMPTY_PAUSE,
-                0.0,
-            )  # of a FIFO queue, groups are free again
+            # Of a FIFO queue, groups are free again.
+            self._state.empty_pause, self._state.ask_again_at = EMPTY_PAUSE, 0.0
             self.tally.deleted += deleted
             self.tally.undeleted += len(deliveries) - deleted
 
@@ -483,8 +485,3 @@ class Receiver:
     def _is_well(self) -> None:
         self._state.ill_since = None
         self._state.pause = 0.0
-
-
-def _size(message: Message) -> int:
-    """Roughly the bytes that a message takes."""
-    return len(message.body) + (len(message.payload) if message.payload else 0)

@@ -2,44 +2,52 @@
 
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.exceptions import NoCredentialsError
 
 from sv_assets import settings
 from sv_assets.catalogue.model import SqsQueuesModel
 
 SESSION_NAME = "single-customer-view"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 for _name in ("botocore.parsers", "botocore.endpoint", "botocore.hooks"):
     logging.getLogger(_name).setLevel(logging.INFO)  # at DEBUG they write the bodies of messages
 
 
-def aws_client(system: SqsQueuesModel, service: str, *, connections: int = 10, read_timeout: float = 40) -> Any:
-    """A boto3 client of `service` (`sqs`, `s3`, `cloudwatch`), with the system's role, region and endpoint.
+def aws_client(
+    system: SqsQueuesModel, service: str, *, connections: int = 10, read_timeout: float = 40, attempts: int = 4
+) -> Any:
+    """A boto3 client of `service` (`sqs`, `s3`, `cloudwatch`), with the system's role and region.
 
-    The role is assumed at the first request, and again before its credentials expire. Raises what botocore raises for a
-    region that is missing or an endpoint that is no URL; `explained` makes sentences of that.
+    The declared endpoint is that of SQS; only the embedded estate serves everything at one. The role is assumed at the
+    first request, and again before its credentials expire. Raises what botocore raises for a region or credentials that
+    are missing, or an endpoint that is no URL; `explained` makes sentences of that.
     """
-    endpoint = settings.resolve_optional(system.endpoint)
+    declared = settings.resolve_optional(system.endpoint)
+    is_embedded = declared is not None and urlsplit(declared).hostname in _LOOPBACK
+    endpoint = declared if service == "sqs" or is_embedded else None
     region = system.region or settings.variable("AWS_DEFAULT_REGION") or settings.variable("AWS_REGION")
     core = botocore.session.get_session()
-    if endpoint:  # the embedded estate names its credentials beside its endpoint
+    if is_embedded:  # the embedded estate names its credentials beside its endpoint
         core.set_credentials(
             settings.variable("AWS_ACCESS_KEY_ID") or "", settings.variable("AWS_SECRET_ACCESS_KEY") or ""
         )
     if system.role:
-        _assume(core, system, system.role, endpoint, region)
+        _assume(core, system, system.role, declared if is_embedded else None, region)
     return boto3.Session(botocore_session=core, region_name=region).client(  # type: ignore[call-overload]
         service,
         endpoint_url=endpoint,
         config=Config(
-            connect_timeout=10,
+            connect_timeout=min(10, read_timeout),
             read_timeout=read_timeout,
-            retries={"mode": "standard", "max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=connections,
-            s3={"addressing_style": "path"} if endpoint else None,
+            s3={"addressing_style": "path"} if is_embedded else None,
         ),
     )
 
@@ -51,6 +59,8 @@ def _assume(
         return core.create_client(service, region_name=region, endpoint_url=endpoint, **how)
 
     own = core.get_credentials()
+    if own is None:
+        raise NoCredentialsError
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=create_client,
         source_credentials=own,
