@@ -117,7 +117,7 @@ class SqlServerSystemModel(System):
 class SqsQueuesModel(System):
     """The SQS queues of one system, found by boto3's usual chain of credentials.
 
-    `endpoint` is left out on AWS. `account` and `region` are held against what SQS says of each queue. `role` is assumed
+    `endpoint` is left out on AWS, but for a private endpoint of SQS. `account` and `region` are held against what SQS says of each queue. `role` is assumed
     before anything else (`external_id` goes with it).
     """
 

@@ -65,9 +65,10 @@ class QueueEntry(Entry):
       `schema_version`: a path to a number, or to text that begins with one. Both choose among `schemas`.
     - `visibility_seconds`: how long SQS hides a received message; extended while it is in work. `wait_seconds`: how long
       one request waits for messages. `receivers` ask at once, up to `max_receivers` in a burst.
-    - `max_in_flight` and `max_bytes_in_flight`: how much is received at most before what came is landed and deleted.
+    - `max_in_flight` and `max_bytes_in_flight`: how much is received at most before what came is landed and deleted, in
+      messages and in the memory that they take.
     - `dead_letters`: the queue to which SQS moves what was received too often.
-    - `freshness`: how long after the last look at the queue it counts as late.
+    - `freshness`: how long after the last run that looked into the queue it counts as late.
     """
 
     name: str

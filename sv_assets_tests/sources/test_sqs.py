@@ -1,6 +1,7 @@
 """Whose queue it is, who we are to it, and what is never written down."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +64,35 @@ def test_the_declared_role_is_assumed_before_anything_else(web: WebShop, store: 
     assert "assumed-role/queue-reader/single-customer-view" in aws_client(source.sqs_system, "sts").get_caller_identity()["Arn"]  # fmt: skip
     web.send({"id": "a", "v": 1})
     assert land_queue(store, load_catalogue(web.catalogued.directory), source, "run").outcome.inserted == 1
+
+
+def test_a_role_without_credentials_to_assume_it_with_is_one_sentence(
+    web: WebShop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    web.system = f"role: arn:aws:iam::{ACCOUNT}:role/queue-reader,"
+    source = web.source
+    monkeypatch.setenv("SQS_ENDPOINT_URL", "https://vpce-1.sqs.eu-west-2.vpce.amazonaws.com")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(ConfigurationError, match=r"system web: SQS cannot be used \(NoCredentialsError\)"):
+        Queue(source)
+
+
+def test_a_private_endpoint_of_sqs_is_for_sqs_alone_and_keeps_the_usual_credentials(
+    web: WebShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = web.source.sqs_system
+    private = "https://vpce-1.sqs.eu-west-2.vpce.amazonaws.com"
+    monkeypatch.setenv("SQS_ENDPOINT_URL", private)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")
+    client = aws_client(system, "sqs")
+    assert client.meta.endpoint_url == private
+    assert client._request_signer._credentials.token == "temporary"
+    for service in ("s3", "cloudwatch"):
+        assert "vpce" not in aws_client(system, service).meta.endpoint_url
 
 
 def test_an_encrypted_queue_is_read_like_any_other(web: WebShop, store: Store, sqs: Any) -> None:
