@@ -1,7 +1,6 @@
 """The assets of a queue: the queue and its dead letters (external), its landing, and its archive, a partition a day."""
 
 import dagster as dg
-from pydantic import Field
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
@@ -22,9 +21,9 @@ class QueueRunConfig(dg.Config):
     `receivers`: how many ask at once; as declared, if not given.
     """
 
-    stop_after_seconds: float = Field(default=600.0, gt=0)
-    stop_after_messages: int | None = Field(default=None, ge=1)
-    receivers: int | None = Field(default=None, ge=1, le=64)
+    stop_after_seconds: float = 600.0
+    stop_after_messages: int | None = None
+    receivers: int | None = None
 
 
 def queue_assets(source: Source) -> list[dg.AssetsDefinition]:
@@ -76,10 +75,10 @@ def _landing(source: Source) -> dg.AssetsDefinition:
     def landing(
         context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        bounds = Bounds(config.stop_after_seconds, config.stop_after_messages, config.receivers)
         report = LandingReport(source.key)
         try:
             with explained_failures(), mongo.store() as store:
+                bounds = Bounds(config.stop_after_seconds, config.stop_after_messages, config.receivers)
                 land_queue(store, load_catalogue(), source, context.run.run_id, bounds=bounds, report=report)
                 row_count = store.landing[source.key].estimated_document_count()
         except BaseException:

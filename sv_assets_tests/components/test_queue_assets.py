@@ -165,11 +165,13 @@ def test_a_queue_counts_as_late_when_nobody_looked_at_it_for_long(web: WebShop) 
 @pytest.mark.parametrize(
     "wrong", [{"receivers": -1}, {"receivers": 0}, {"stop_after_seconds": 0}, {"stop_after_messages": 0}]
 )
-def test_bounds_that_cannot_be_are_refused(store: Store, web: WebShop, wrong: dict[str, float]) -> None:
+def test_bounds_that_cannot_be_are_refused_at_once(store: Store, web: WebShop, wrong: dict[str, float]) -> None:
     source = web.source
     config = {"ops": {landing_key(source).to_python_identifier(): {"config": wrong}}}
-    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception, match=next(iter(wrong))):
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(dg.Failure) as raised:
         ran(source, instance, run_config=config)
+    assert (raised.value.description or "").startswith("A run of a queue ")
+    assert not raised.value.allow_retries
 
 
 # --- the sensor ------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from sv_assets.errors import SvError, TransientError
+from sv_assets.errors import ConfigurationError, SvError, TransientError
 from sv_assets.sources.messages import Message, Opened, PayloadStore
 from sv_assets.sources.records import Rejected
 from sv_assets.sources.sqs.holds import Holds
@@ -37,17 +37,27 @@ LONGEST_PAUSE = 15.0
 EMPTY_PAUSE, LONGEST_EMPTY_PAUSE = 0.05, 1.0
 """Seconds until a queue that had nothing to give is asked again while messages of it are in hand; doubled each time."""
 DELETE_ATTEMPTS = 8
+MAX_RECEIVERS = 64
 DRAINED = "the queue was empty"
 _QUARANTINE, _LATER = "quarantine", "later"
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What ends a run before the queue is empty: seconds, messages. `receivers` ask at once; as declared, if None."""
+    """What ends a run before the queue is empty: seconds, messages. `receivers` ask at once; as declared, if None.
+
+    Raises ConfigurationError for a bound that lets nothing be received.
+    """
 
     seconds: float = 600.0
     messages: int | None = None
     receivers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0 or (self.messages is not None and self.messages < 1):
+            raise ConfigurationError("A run of a queue needs more than 0 seconds and messages until it stops.")
+        if self.receivers is not None and not 1 <= self.receivers <= MAX_RECEIVERS:
+            raise ConfigurationError(f"A run of a queue has 1 to {MAX_RECEIVERS} receivers, not {self.receivers}.")
 
 
 @dataclass
