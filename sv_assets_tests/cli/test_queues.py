@@ -56,7 +56,7 @@ def test_inspect_says_why_dead_letters_would_not_land_and_shows_no_body_unless_a
     assert (letters[good]["lands"], letters[good]["event"]) == (True, "x[red]y")
     assert (letters[bad]["lands"], letters[bad]["reason"]) == (False, "the body is not JSON")
     assert letters[bad]["bytes"] == len(SECRET)
-    assert letters[bad]["group"] == ("g" if web.is_fifo else None)
+    assert letters[bad]["group"] == ("***" if web.is_fifo else None), "a group may be a person"
     assert all("body" not in letter for letter in letters.values())
     shown = web.sv(*arguments)
     assert bad in shown.stdout and "x[red]y" in shown.stdout and "the body is not JSON" in shown.stdout

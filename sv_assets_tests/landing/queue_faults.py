@@ -130,7 +130,10 @@ class Counted:
 
     def show_all(self) -> None:
         """End the back-off of what is hidden; what somebody else holds by now is left alone."""
-        handles = [handle for message, handle in self.proxy.handles.items() if message not in self.proxy.ledger.gone]
+        gone = set(self.proxy.ledger.gone)
+        handles = [
+            handle for message, handle in self.proxy.handles.items() if message in self.sent and message not in gone
+        ]
         for batch in _batches(handles):
             entries = [{"Id": str(n), "ReceiptHandle": h, "VisibilityTimeout": 0} for n, h in enumerate(batch)]
             self.client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)

@@ -64,7 +64,7 @@ class WebShop:
             "attributes:\n"
             '  {system: web, endpoint: "{{ env.SQS_ENDPOINT_URL }}", owners: ["team:web"], region: eu-west-2, '
             f"{self.system}\n"
-            f"   queues: [{{name: {self.name}, key: $.id, version: $.v, visibility_seconds: 30{self.queue}}}]}}\n"
+            f"   queues: [{{name: {self.name}, key: $.id, version: $.v, visibility_seconds: 30, wait_seconds: 1{self.queue}}}]}}\n"
         )
         return load_catalogue(self.catalogued.directory)
 

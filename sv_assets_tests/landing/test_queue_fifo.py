@@ -80,6 +80,7 @@ def test_groups_keep_their_order_under_faults(make_queue: Callable[..., Counted]
                 if not queue.depth.total:
                     break
                 queue.show_all()
+        queue.proxy.calm()
         queue.reconcile()
 
 

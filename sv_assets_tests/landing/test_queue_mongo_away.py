@@ -47,7 +47,7 @@ def test_a_run_rides_out_a_mongodb_that_is_away_for_a_while(
     queue = standard
     server = start_mongo(tmp_path / "mongo", sync_on_commit=True)
     try:
-        with MongoClient[Document](server.url, serverSelectionTimeoutMS=500) as client:
+        with MongoClient[Document](server.url, serverSelectionTimeoutMS=500 if seconds < 5 else 10_000) as client:
             queue.store = Store(client)
             queue.send_versions(200, 100)
             queue.send("poison", group="g1")

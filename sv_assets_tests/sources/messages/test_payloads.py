@@ -271,12 +271,6 @@ def test_nobody_listening_is_transient_and_says_no_key() -> None:
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("endpoint", ["what", "ftp//x"])
-def test_an_endpoint_that_is_no_url_is_one_sentence(endpoint: str) -> None:
-    with pytest.raises(ConfigurationError, match="system web: S3 cannot be used"):
-        store(endpoint)
-
-
 def test_a_transient_fault_of_s3_passes_through(faulty: str) -> None:
     Faulty.answers["k"] = refusal(503, "SlowDown")
     with pytest.raises(TransientError):
