@@ -21,7 +21,7 @@ demo: $(INSTALLED) ## Start the embedded estate, seed it (PEOPLE=5000), material
 dev: $(INSTALLED) ## The estate and the Dagster UI, with schedules and sensors, on the demo's history
 	@.venv/bin/sv dev
 
-test: $(INSTALLED) ## All tests, on the embedded servers, in two processes (most of a test of a queue is waiting)
+test: $(INSTALLED) ## All tests, on the embedded servers, in two processes
 	@.venv/bin/python -m pytest -n 2 --dist loadfile
 
 soak: $(INSTALLED) ## The long versions of the tests: hundreds of kill rounds, a million rows
