@@ -25,7 +25,7 @@ from sv_assets.stopping import asked_to_stop
 from sv_assets.write_behind import tuned_interpreter
 
 log = logging.getLogger(__name__)
-PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
+PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds between attempts to write while MongoDB is away; each attempt itself waits 10 s for a server."""
 NO_BOOKMARK = "none (a queue)"
 
