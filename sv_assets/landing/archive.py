@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from sv_assets.catalogue.source import Source
 from sv_assets.mongo import DUPLICATE_KEY, Document, Store, bulk_write, ensure_indexes, in_batches
 from sv_assets.sources.messages import Message, Opened
-from sv_assets.sources.messages.raw import message_of, raw_of
+from sv_assets.sources.messages.raw import message_of
 from sv_assets.sources.records import Record, Window
 
 INDEX_OPTIONS_CONFLICT = 85
@@ -98,10 +98,12 @@ def _moment(day: dt.date) -> dt.datetime:
 
 
 def _document(opened: Opened, received_at: dt.datetime, run_id: str) -> Document:
+    content = opened.content
+    raw = content.message if isinstance(content, Record) else content.raw
+    assert raw is not None, "what is opened keeps its message"
     known: dict[str, Any] = {}
-    if isinstance(opened.content, Record):
-        known["key"] = opened.content.key_text
+    if isinstance(content, Record):
+        known["key"] = content.key_text
     if opened.event is not None:
         known["event"] = opened.event
-    raw = raw_of(opened.message)
     return {"_id": opened.message.message_id, **known, **raw, "received_at": received_at, "run_id": run_id}

@@ -44,8 +44,9 @@ def land_queue(
 
     A message is deleted only after it stands in the archive, and its record in landing or itself in quarantine,
     acknowledged by a majority. While MongoDB is away, the run waits with what it holds, then leaves it in the queue and
-    raises TransientError. `report`, if given, also says what a run did that ends with an error. On SIGTERM, what has landed is deleted and the rest given back. Raises ConfigurationError where
-    the queue is not there, or not in the declared account and region.
+    raises TransientError. On SIGTERM, what has landed is deleted and the rest given back. `report`, if given, also says
+    what a run did that ends with an error. Raises ConfigurationError where the queue is not there, or not in the declared
+    account and region.
     """
     started = time.monotonic()
     report = report or LandingReport(source.key)
@@ -72,14 +73,15 @@ def land_queue(
                 known = archive.message(message.message_id)
             return open_message(source.queue, known, payloads) if known and known.payload is not None else opened
 
-        receiver = Receiver(
-            queue, open_once_more_if_known, bounds, payloads=payloads, should_stop=lambda: stop() or should_stop()
-        )
+        def is_to_stop() -> bool:
+            return stop() or should_stop()
+
+        receiver = Receiver(queue, open_once_more_if_known, bounds, payloads=payloads, should_stop=is_to_stop)
         try:
             with receiver:
                 for deliveries in receiver.batches():
                     opened = [delivery.opened for delivery in deliveries]
-                    if not _patiently(partial(landing.land, opened), source, lambda: stop() or should_stop()):
+                    if not _patiently(partial(landing.land, opened), source, is_to_stop):
                         break
                     receiver.landed(deliveries)
                     progress.advance(len(deliveries))

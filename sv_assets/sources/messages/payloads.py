@@ -1,6 +1,5 @@
 """Bodies of messages that lie in S3: read from the declared buckets alone, and no larger than declared."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -30,10 +29,6 @@ _OF_THE_OBJECT = {
     "InvalidURI": "has a key that S3 does not take",
 }
 """What is wrong with one object, and not with the bucket or with us (Amazon S3, "Error responses")."""
-
-# At DEBUG they write the keys of objects, which producers choose.
-for _name in ("botocore.auth", "botocore.regions", "urllib3.connectionpool"):
-    logging.getLogger(_name).setLevel(logging.INFO)
 
 
 class S3Payloads:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from sv_assets.errors import ConfigurationError, SvError, TransientError
+from sv_assets.mongo import BATCH_BYTES
 from sv_assets.sources.messages import Message, Opened, PayloadStore
 from sv_assets.sources.records import Rejected
 from sv_assets.sources.sqs.holds import Holds
@@ -28,7 +29,6 @@ from sv_assets.sources.sqs.queue import SQS_BATCH, Queue, Received
 
 log = logging.getLogger(__name__)
 BATCH_MESSAGES = 1000
-BATCH_BYTES = 16 * 1024**2
 LINGER, LINGER_FIFO = 0.25, 0.02
 """Seconds that a batch waits for company. A FIFO queue gives out no more of a group before what it gave is deleted."""
 PATIENCE = 60.0

@@ -15,8 +15,9 @@ from sv_assets.catalogue.model import SqsQueuesModel
 
 SESSION_NAME = "single-customer-view"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-for _name in ("botocore.parsers", "botocore.endpoint", "botocore.hooks"):
-    logging.getLogger(_name).setLevel(logging.INFO)  # at DEBUG they write the bodies of messages
+_TALKATIVE = ("botocore.parsers", "botocore.endpoint", "botocore.hooks", "botocore.auth", "botocore.regions", "urllib3.connectionpool")  # fmt: skip
+for _name in _TALKATIVE:  # at DEBUG they write the bodies of messages, and the keys of objects, which producers choose
+    logging.getLogger(_name).setLevel(logging.INFO)
 
 
 def aws_client(
