@@ -182,6 +182,21 @@ def put(collection: Collection[Document], documents: Sequence[Document], there: 
     return inserted, changed
 
 
+def insert_missing(collection: Collection[Document], documents: Sequence[Document]) -> int:
+    """Insert those documents whose `_id` is not there; what is there stays as it is. Returns how many were inserted."""
+    inserted = 0
+    for batch in in_batches(documents):
+        try:
+            collection.insert_many(batch, ordered=False)
+            inserted += len(batch)
+        except BulkWriteError as error:
+            failed = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in failed):
+                raise
+            inserted += error.details["nInserted"]
+    return inserted
+
+
 def ensure_indexes(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:
     """Create what is missing; costs one round trip where nothing is."""
     existing = {tuple(spec["key"].items()) for spec in collection.list_indexes()}

@@ -27,18 +27,16 @@ def mark_pending(ids: Iterable[Any], station: str) -> list[UpdateMany]:
 
 
 def clear_pending(
-    documents: Iterable[Document], station: str, token: str, *, add: str | None = None
+    documents: Iterable[Document], station: str, token: str, *, forget: str | None = None
 ) -> list[UpdateMany]:
     """Updates that take documents off the work list of `station`, unless they changed since they were read.
 
     `token` is the field under `_sv` that changes with every write: the compare-and-set that no second predicate is
     needed for. A `hash` is one document's own, so many are compared in one update; a `revision` is shared by many
-    documents, so one update compares those that were read with the same one. `add` puts the documents on the list of
-    the next station in the same write.
+    documents, so one update compares those that were read with the same one. `forget` names a field under `_sv` that the
+    station needs no more.
     """
     rest: Any = {"$setDifference": [{"$ifNull": ["$_sv.pending", []]}, [station]]}
-    if add:
-        rest = {"$setUnion": [rest, [add]]}
     cleared = {"$cond": [{"$eq": [rest, []]}, "$$REMOVE", rest]}
     kept = {"$ifNull": ["$_sv.pending", "$$REMOVE"]}
     together: dict[Any, list[Document]] = defaultdict(list)
@@ -49,7 +47,10 @@ def clear_pending(
         for batch in in_batches(group, WRITTEN_TOGETHER):
             read = list({document["_sv"].get(token) for document in batch})
             unchanged = {"$in": [f"$_sv.{token}", {"$literal": read}]}
-            change = [{"$set": {"_sv.pending": {"$cond": [unchanged, cleared, kept]}}}]
+            fields: Document = {"_sv.pending": {"$cond": [unchanged, cleared, kept]}}
+            if forget:
+                fields[f"_sv.{forget}"] = {"$cond": [unchanged, "$$REMOVE", {"$ifNull": [f"$_sv.{forget}", "$$REMOVE"]}]}
+            change = [{"$set": fields}]
             updates.append(UpdateMany({"_id": {"$in": [document["_id"] for document in batch]}}, change))
     return updates
 

@@ -13,9 +13,8 @@ from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
-from sv_assets.identity.clusters import refresh_clusters
-from sv_assets.identity.match import refresh_links
 from sv_assets.identity.party import StationReport, refresh_party_records
+from sv_assets.identity.resolution import refresh_identities
 from sv_assets.landing.documents import Origin
 from sv_assets.landing.statements import tombstone
 from sv_assets.landing.writer import LandingWriter, Outcome
@@ -89,9 +88,8 @@ class Retailer:
     # --- stations ----------------------------------------------------------------------------------------------------
 
     def identify(self) -> list[StationReport]:
-        """Party records, links, clusters."""
-        reports = [refresh_party_records(self.store, self.catalogue)]
-        return [*reports, refresh_links(self.store), refresh_clusters(self.store)]
+        """Party records, then links, clusters and ids."""
+        return [refresh_party_records(self.store, self.catalogue), refresh_identities(self.store)]
 
     def run(self) -> list[StationReport]:
         """Everything after landing; returns the reports of the stations in their order."""

@@ -7,7 +7,7 @@ constant (`{const: marketing}`).
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from sv_assets.catalogue.entry import Const, Entry, FieldList, FieldPath, FieldSpec, as_list
 
@@ -66,7 +66,11 @@ class AddressFields(Entry):
 
 
 class PartyFeed(Entry):
-    """Each row describes a person. `when_empty`: only rows where that field is empty do (guest check-outs)."""
+    """Each row describes a person. `when_empty`: only rows where that field is empty do (guest check-outs).
+
+    `ids` are strong identifiers by name (`{loyalty_card: CardNumber}`), compared with those of the same name elsewhere;
+    `region` is the country of phone numbers without a prefix (two letters).
+    """
 
     name: NameFields = NameFields()
     email: FieldList = []
@@ -74,6 +78,8 @@ class PartyFeed(Entry):
     date_of_birth: FieldPath | None = None
     address: AddressFields | None = None
     same_as: list[Reference] = []
+    ids: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], FieldPath] = {}
+    region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "GB"
     observed_at: FieldPath | None = None
     when_empty: FieldPath | None = None
 
@@ -183,7 +189,7 @@ def paths_of(entry: Entry) -> Iterator[str]:
     """Every column or path that a feed names, however deep."""
     for name in type(entry).model_fields:
         value = getattr(entry, name)
-        for item in value if isinstance(value, list) else [value]:
+        for item in value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]:
             if isinstance(item, Const):
                 continue
             if isinstance(item, Entry):
@@ -198,4 +204,6 @@ def _is_word(entry: Entry, field: str) -> bool:
         return field != "key"
     if isinstance(entry, OrderReference):
         return field == "system"
+    if isinstance(entry, PartyFeed):
+        return field == "region"
     return field == "party"

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 SUMMARY = "demo.json"
 _STATIONS = {
     "identity/party_records": "party_records",
-    "identity/links": "links",
-    "identity/clusters": "clusters",
+    "identity/links": "identity",
     "single_view/orders": "orders",
     "single_view/interactions": "interactions",
     "single_view/consents": "consents",
@@ -64,7 +63,7 @@ def summarise(result: "RunResult", directory: Path) -> tuple[dict[str, Any], dic
     from sv_assets.catalogue import load_catalogue
     from sv_assets.components.station import WRITTEN
     from sv_assets.customers.masking import masked
-    from sv_assets.local import pairwise_quality, read_truth
+    from sv_assets.identity.evaluate.estate import quality_of_estate, read_truth
     from sv_assets.mongo import store_from_environment
 
     store = store_from_environment()
@@ -83,7 +82,7 @@ def summarise(result: "RunResult", directory: Path) -> tuple[dict[str, Any], dic
     seconds.update({name: round(result.asset_seconds.get(asset, 0.0), 2) for asset, name in _STATIONS.items()})
     seconds["checks"] = round(result.check_seconds, 2)
     seconds["total"] = round(result.seconds, 2)
-    quality = _quality(store, directory, pairwise_quality, read_truth)
+    quality = quality_of_estate(store, read_truth(directory / "truth.csv"))["clusters"]
     customers = store.single_view["customers"]
     summary = {
         "sources": sources,
@@ -97,20 +96,12 @@ def summarise(result: "RunResult", directory: Path) -> tuple[dict[str, Any], dic
             "failed": sum(not passed and is_error for _, _, passed, is_error, _ in result.checks),
         },
         "seconds": seconds,
-        "identity": quality,
+        "identity": {measure: round(value, 5) for measure, value in quality.items()},
         "changed": sum(metadata.get(WRITTEN, 0) for metadata in result.assets.values()),
     }
     best = max(customers.find({"orders.count": {"$gte": 3}}).limit(50), key=_filled, default=None)
     store.close()
     return summary, masked(best) if best else None
-
-
-def _quality(store: Any, directory: Path, pairwise_quality: Any, read_truth: Any) -> dict[str, float]:
-    """How the customers compare with what the generator knows; the pipeline itself never sees that file."""
-    found = store.identity["party_records"].find({"deleted": False}, {"customer_id": 1})
-    clusters = {record["_id"]: record.get("customer_id") for record in found}
-    quality = pairwise_quality(((r, p) for r, p in read_truth(directory / "truth.csv") if r in clusters), clusters)
-    return {"precision": round(quality["precision"], 5), "recall": round(quality["recall"], 5)}
 
 
 def _filled(customer: dict[str, Any]) -> tuple[int, int]:

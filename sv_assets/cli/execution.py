@@ -94,11 +94,14 @@ def _declared_config(job: dg.JobDefinition) -> dict[str, Any]:
 def _collect(outcome: dg.ExecuteInProcessResult, run_id: str, seconds: float) -> RunResult:
     result = RunResult(run_id, outcome.success, seconds)
     spent: dict[str, float] = {}
+    step_of: dict[str, str] = {}
     for event in outcome.all_events:
         step = event.step_key or ""
         if event.is_step_materialization and event.partition is None and event.asset_key:
             metadata = event.step_materialization_data.materialization.metadata
-            result.assets[event.asset_key.to_user_string()] = {name: value.value for name, value in metadata.items()}
+            asset = event.asset_key.to_user_string()
+            result.assets[asset] = {name: value.value for name, value in metadata.items()}
+            step_of[asset] = step
         elif event.is_step_failure:
             failure = event.step_failure_data.user_failure_data
             sentence = (failure.description if failure else None) or _first_line(event.step_failure_data.error)
@@ -111,8 +114,8 @@ def _collect(outcome: dg.ExecuteInProcessResult, run_id: str, seconds: float) ->
                 result.configuration_is_wrong = True
         elif event.is_step_success:
             spent[step] = event.step_success_data.duration_ms / 1000
-    result.asset_seconds = {asset: spent.pop(asset.replace("/", "__"), 0.0) for asset in result.assets}
-    result.check_seconds = sum(spent.values())
+    result.asset_seconds = {asset: spent.get(step, 0.0) for asset, step in step_of.items()}
+    result.check_seconds = sum(spent[step] for step in spent.keys() - step_of.values())
     for evaluation in outcome.get_asset_check_evaluations():
         is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
         asset = evaluation.asset_key.to_user_string()

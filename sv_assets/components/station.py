@@ -8,7 +8,7 @@ import dagster as dg
 
 from sv_assets.errors import SvError, TransientError
 from sv_assets.identity.party import StationReport
-from sv_assets.mongo import Store, explained_mongo_errors
+from sv_assets.mongo import Document, Store, explained_mongo_errors
 from sv_assets.resources import MongoResource
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -43,12 +43,9 @@ def run_station(
     started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         report = work(store)
-        target = getattr(store, database)[collection]
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": target.estimated_document_count(),
-                "dagster/uri": f"mongodb://{target.database.name}/{collection}",
-                "dagster/table_name": f"{database}.{collection}",
+                **place_of(store, database, collection),
                 "documents_read": report.read,
                 "inserted": report.inserted,
                 "updated": report.updated,
@@ -58,3 +55,13 @@ def run_station(
                 **report.details,
             }
         )
+
+
+def place_of(store: Store, database: str, collection: str) -> Document:
+    """Metadata that says which collection an asset is, and how many documents it holds."""
+    target = getattr(store, database)[collection]
+    return {
+        "dagster/row_count": target.estimated_document_count(),
+        "dagster/uri": f"mongodb://{target.database.name}/{collection}",
+        "dagster/table_name": f"{database}.{collection}",
+    }

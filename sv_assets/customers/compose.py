@@ -11,7 +11,7 @@ All other values are kept side by side, each with every record that says so.
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -46,8 +46,8 @@ def compose(known: Known) -> Document:
         "schema_version": SCHEMA_VERSION,
         "name": _name(records),
         "date_of_birth": _date_of_birth(records),
-        "emails": _contact_points(records, "emails", normalise.email),
-        "phones": _contact_points(records, "phones", normalise.phone),
+        "emails": _contact_points(records, "emails", _email, ("emails",)),
+        "phones": _contact_points(records, "phones", normalise.phone, ("mobiles", "lines")),
         "addresses": addresses,
         "accounts": [_provenance(r) for r in sorted(records, key=lambda r: str(r["_id"]))],
         "consents": _consents(known.consents),
@@ -97,7 +97,7 @@ def _tidy(value: Any) -> Any:
 def _date_of_birth(records: list[Document]) -> Document | None:
     by_date: dict[str, list[Document]] = defaultdict(list)
     for record in records:
-        if record["compared"]["born"]:
+        if record["compared"].get("born"):
             by_date[record["compared"]["born"]].append(record)
     if not by_date:
         return None
@@ -105,7 +105,14 @@ def _date_of_birth(records: list[Document]) -> Document | None:
     return {"value": born, **_provenance(saying[0], "most_agreed")}
 
 
-def _contact_points(records: list[Document], field: str, normalised: Any) -> list[Document]:
+def _email(raw: str) -> str | None:
+    found = normalise.email(raw)
+    return found.match if found else None
+
+
+def _contact_points(
+    records: list[Document], field: str, normalised: Callable[[str], str | None], compared: Sequence[str]
+) -> list[Document]:
     """Each distinct e-mail or phone in its compared form, the latest first, with the records that give it.
 
     What cannot be compared (placeholders, malformed) is kept as it was typed and marked `usable: false`.
@@ -114,12 +121,19 @@ def _contact_points(records: list[Document], field: str, normalised: Any) -> lis
     for record in records:
         for raw in record[field]:
             value = normalised(raw)
+            if not any(value in record["compared"].get(name, ()) for name in compared):
+                value = None
             point = points.setdefault(
                 value or _tidy(raw), {"value": value or _tidy(raw), "usable": value is not None, "sources": []}
             )
             if _provenance(record) not in point["sources"]:
                 point["sources"].append(_provenance(record))
     return sorted(points.values(), key=lambda p: not p["usable"])
+
+
+def _postcode(raw: Any) -> str | None:
+    found = normalise.postcode(str(raw or ""))
+    return found.unit if found else None
 
 
 def _addresses(records: list[Document]) -> list[Document]:
@@ -129,7 +143,7 @@ def _addresses(records: list[Document]) -> list[Document]:
         for address in record["addresses"]:
             key = (
                 normalise.word(str(address.get("line_1") or "")),
-                normalise.postcode(str(address.get("postcode") or "")),
+                _postcode(address.get("postcode")),
             )
             shown = {
                 name: _tidy(address.get(name))
@@ -240,11 +254,11 @@ def _interactions(interactions: list[Document]) -> Document:
 
 def _lookup(records: list[Document], addresses: list[Document]) -> Document:
     """Exact-match keys, each under an index: whatever a caller gives is one index equality away."""
-    postcodes = {p for a in addresses if (p := normalise.postcode(str(a["postcode"] or "")))}
-    surnames = {r["compared"]["last"] for r in records if r["compared"]["last"]}
+    postcodes = {p for a in addresses if (p := _postcode(a["postcode"]))}
+    surnames = {r["compared"]["last"] for r in records if r["compared"].get("last")}
     return {
-        "emails": sorted({e for r in records for e in r["compared"]["emails"]}),
-        "phones": sorted({p for r in records for p in r["compared"]["phones"]}),
+        "emails": sorted({e for r in records for e in r["compared"].get("emails", ())}),
+        "phones": sorted({p for r in records for kind in ("mobiles", "lines") for p in r["compared"].get(kind, ())}),
         "postcodes": sorted(postcodes),
         "postcode_surnames": sorted(f"{p} {s}" for p in postcodes for s in surnames),
         "records": sorted(str(r["_id"]) for r in records),

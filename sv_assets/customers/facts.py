@@ -13,7 +13,7 @@ from pymongo import IndexModel
 from sv_assets.catalogue.feeds import PartyReference, Reference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.identity.clusters import current_ids
+from sv_assets.identity.customer_ids import current_ids
 from sv_assets.identity.party import StationReport, row_version
 from sv_assets.landing.documents import field_value
 from sv_assets.lease import lease

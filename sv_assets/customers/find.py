@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
-from sv_assets.identity.clusters import resolve
+from sv_assets.identity.customer_ids import resolve
 from sv_assets.mongo import Document, Store
 
 
@@ -21,9 +21,9 @@ def by_email(store: Store, email: str) -> list[Found]:
     value = normalise.email(email)
     if value is None:
         raise ConfigurationError(
-            "That is not an e-mail address, or one that stands for no address. Give it as name@example.com."
+            "That is not an e-mail address. Give it as name@example.com."
         )
-    return _by_key(store, "lookup.emails", value, "e-mail address")
+    return _by_key(store, "lookup.emails", value.match, "e-mail address")
 
 
 def by_phone(store: Store, phone: str) -> list[Found]:
@@ -39,9 +39,9 @@ def by_postcode(store: Store, postcode: str, surname: str | None = None) -> list
     value = normalise.postcode(postcode)
     if value is None:
         raise ConfigurationError("That is not a postcode. Give it as SW1A 1AA.")
-    if surname and (name := normalise.word(surname)):
-        return _by_key(store, "lookup.postcode_surnames", f"{value} {name}", "postcode and surname")
-    return _by_key(store, "lookup.postcodes", value, "postcode")
+    if surname and (name := normalise.person_name(last=surname).last):
+        return _by_key(store, "lookup.postcode_surnames", f"{value.unit} {name}", "postcode and surname")
+    return _by_key(store, "lookup.postcodes", value.unit, "postcode")
 
 
 def by_order(store: Store, number: str) -> list[Found]:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +12,10 @@ from pymongo import IndexModel, UpdateOne
 from sv_assets.catalogue.feeds import AddressFields, PartyFeed
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source, address_fields
-from sv_assets.identity import normalise
-from sv_assets.identity.normalise import PersonName
+from sv_assets.identity.blocking import keys_of
+from sv_assets.identity.compared import Description, PostalAddress, compared_form, identifies, is_more_than_a_name
+from sv_assets.identity.settings import IdentitySettings, load_settings
+from sv_assets.identity.workbench import form_hash
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.lease import lease
 from sv_assets.mongo import (
@@ -31,8 +33,8 @@ from sv_assets.worklist import PENDING_INDEX, clear_pending, work_off
 
 log = logging.getLogger(__name__)
 STATION = "identity"
-MAX_SHARED = 60
-"""A key that more records than this share is no evidence."""
+NAME_KEY, FORM_KEY, HOME_KEY = "record:", "form:", "home:"
+"""What the keys begin with that are none of blocking's: the records named, the very same form, the home."""
 INDEXES = [
     PENDING_INDEX,
     IndexModel([("keys", 1)]),
@@ -59,33 +61,59 @@ class StationReport:
         self.details[name] = self.details.get(name, 0) + number
 
 
-def refresh_party_records(store: Store, catalogue: Catalogue, *, full: bool = False) -> StationReport:
-    """Bring the party records up to what has landed: of pending rows, or of all (`full`). Unchanged ones are not written."""
+def refresh_party_records(
+    store: Store, catalogue: Catalogue, settings: IdentitySettings | None = None, *, full: bool = False
+) -> StationReport:
+    """Bring the party records up to what has landed: of pending rows, or of all (`full`). Unchanged ones are not written.
+
+    All are made anew when the settings say otherwise than last time how records are normalised or blocked.
+    """
     report = StationReport()
+    settings = settings or load_settings()
     ensure_indexes(store.identity["party_records"], INDEXES)
     with lease(store, "identity"):
+        state = store.identity["state"]
+        made = state.find_one({"_id": "normalisation"})
+        changed = made is not None and made["hash"] != settings.normalisation
+        names = sorted({name for source in catalogue.feeding("party") for name in _party_feed(source).ids})
+        work = _Work(store, catalogue, settings, report)
         for source in catalogue.feeding("party"):
-            _refresh_from_people(store, catalogue, source, report, full)
+            _refresh_from_people(work, source, full or changed)
         for source in catalogue.feeding("address"):
-            _refresh_from_addresses(store, catalogue, source, report)
+            _refresh_from_addresses(work, source)
+        if made is None or changed or made["identifiers"] != names:
+            state.replace_one(
+                {"_id": "normalisation"}, {"hash": settings.normalisation, "identifiers": names}, upsert=True
+            )
     return report
 
 
-def _refresh_from_people(store: Store, catalogue: Catalogue, source: Source, report: StationReport, full: bool) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """What a refresh works with."""
+
+    store: Store
+    catalogue: Catalogue
+    settings: IdentitySettings
+    report: StationReport
+
+
+def _refresh_from_people(work: _Work, source: Source, full: bool) -> None:
     progress = Progress(f"party records of {source.key}", "rows")
-    landed = store.landing[source.key]
+    landed = work.store.landing[source.key]
 
     def write(rows: list[Document], records: list[Document]) -> None:
-        _write(store, records, report)
+        _write(work.store, records, work.report)
         bulk_write(landed, clear_pending(rows, STATION, "hash"))
-        report.read += len(rows)
+        work.report.read += len(rows)
         progress.advance(len(rows))
 
-    work_off(landed, STATION, 1000, lambda rows: _party_records(store, catalogue, source, rows), write, everything=full)
+    work_off(landed, STATION, 1000, lambda rows: _party_records(work, source, rows), write, everything=full)
 
 
-def _refresh_from_addresses(store: Store, catalogue: Catalogue, source: Source, report: StationReport) -> None:
+def _refresh_from_addresses(work: _Work, source: Source) -> None:
     """A changed address concerns the person it points to now, and the one it pointed to before."""
+    store, catalogue = work.store, work.catalogue
     feed = source.entry.feeds.address
     assert feed is not None
     owner = catalogue.referred(source, feed.party)
@@ -96,21 +124,26 @@ def _refresh_from_addresses(store: Store, catalogue: Catalogue, source: Source, 
         addresses = [source.record_id(key_text(row["_id"])) for row in rows]
         before = find_many(store.identity["party_records"], "addresses.record", addresses, {"key": 1, "source": 1})
         keys.update(record["key"] for record in before if record["source"] == owner.key)
-        return _party_records(store, catalogue, owner, list(find_many(store.landing[owner.key], "_id", keys)))
+        return _party_records(work, owner, list(find_many(store.landing[owner.key], "_id", keys)))
 
     def write(rows: list[Document], records: list[Document]) -> None:
-        _write(store, records, report)
+        _write(store, records, work.report)
         bulk_write(landed, clear_pending(rows, STATION, "hash"))
-        report.read += len(rows)
+        work.report.read += len(rows)
 
     work_off(landed, STATION, 1000, build, write)
 
 
-def _party_records(store: Store, catalogue: Catalogue, source: Source, rows: list[Document]) -> list[Document]:
+def _party_feed(source: Source) -> PartyFeed:
     feed = source.entry.feeds.party
     assert feed is not None
-    addresses = _addresses_of(store, catalogue, source, rows)
-    return [_party_record(catalogue, source, feed, row, addresses.get(row["_id"], [])) for row in rows]
+    return feed
+
+
+def _party_records(work: _Work, source: Source, rows: list[Document]) -> list[Document]:
+    feed = _party_feed(source)
+    addresses = _addresses_of(work.store, work.catalogue, source, rows)
+    return [_party_record(work, source, feed, row, addresses.get(row["_id"], [])) for row in rows]
 
 
 def _addresses_of(store: Store, catalogue: Catalogue, owner: Source, rows: list[Document]) -> dict[Any, list[Document]]:
@@ -139,9 +172,7 @@ def _address(source: Source, fields: AddressFields, row: Document) -> Document:
     }
 
 
-def _party_record(
-    catalogue: Catalogue, source: Source, feed: PartyFeed, row: Document, addresses: list[Document]
-) -> Document:
+def _party_record(work: _Work, source: Source, feed: PartyFeed, row: Document, addresses: list[Document]) -> Document:
     def value(spec: str | None) -> Any:
         return field_value(source, row, spec)
 
@@ -153,16 +184,29 @@ def _party_record(
         addresses = [*addresses, _address(source, feed.address, row)]
     record_id = source.record_id(key_text(row["_id"]))
     same_as = [
-        catalogue.referred(source, reference).record_id(key_text(target))
+        work.catalogue.referred(source, reference).record_id(key_text(target))
         for reference in feed.same_as
         if (target := value(reference.key)) is not None
     ]
     born = value(feed.date_of_birth)
+    ids = {
+        kind: v for kind, spec in feed.ids.items() if (v := value(spec)) is not None and not isinstance(v, (dict, list))
+    }
     compared = compared_form(
-        **{part: v for part, v in name.items() if part != "middle" and isinstance(v, str)},
-        emails=emails,
-        phones=phones,
-        born=born if isinstance(born, (str, dt.datetime)) else None,
+        Description(
+            title=_text(name.get("title")),
+            first=_texts(name.get("first")),
+            middle=_texts(name.get("middle")),
+            last=_texts(name.get("last")),
+            full=_text(name.get("full")),
+            emails=tuple(emails),
+            phones=tuple(phones),
+            born=born if isinstance(born, (str, dt.datetime)) else None,
+            addresses=tuple(_postal(address) for address in addresses),
+            ids={kind: (str(v),) for kind, v in ids.items()},
+        ),
+        work.settings.values_of_nobody,
+        feed.region,
     )
     return {
         "_id": record_id,
@@ -177,11 +221,39 @@ def _party_record(
         "phones": phones,
         "date_of_birth": born,
         "addresses": addresses,
+        "ids": ids,
         "same_as": same_as,
         "compared": compared,
-        "keys": [] if deleted else match_keys(record_id, same_as, compared),
+        "identified": identifies(compared),
+        "keys": [] if deleted else record_keys(record_id, same_as, compared, work.settings),
         "deleted": deleted,
     }
+
+
+def record_keys(record_id: str, same_as: Iterable[str], compared: Document, settings: IdentitySettings) -> list[str]:
+    """By what other records are found that may be one person with this one, or live with them.
+
+    Beside the keys of blocking: `record:` the record itself and those that it names, `form:` what it says as a whole (where
+    two records that say so are one person), `home:` where it lives.
+    """
+    keys = {f"{NAME_KEY}{record_id}", *(f"{NAME_KEY}{other}" for other in same_as), *keys_of(compared, settings)}
+    if is_more_than_a_name(compared):
+        keys.add(f"{FORM_KEY}{form_hash(compared)}")
+    keys.update(f"{HOME_KEY}{home}" for home in compared.get("homes", ()))
+    return sorted(keys)
+
+
+def _postal(address: Document) -> PostalAddress:
+    fields = ("line_1", "line_2", "town", "county", "postcode", "country")
+    return PostalAddress(**{name: _text(address.get(name)) for name in fields})
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return (text,) if (text := _text(value)) else ()
 
 
 def row_version(source: Source, row: Document) -> Any:
@@ -200,49 +272,14 @@ def reference_value(source: Source, row: Document, path: str) -> Any:
     return None if isinstance(value, (dict, list)) else value
 
 
-def compared_form(
-    *,
-    title: str | None = None,
-    first: str | None = None,
-    last: str | None = None,
-    full: str | None = None,
-    emails: Iterable[str] = (),
-    phones: Iterable[str] = (),
-    born: dt.date | str | None = None,
-) -> Document:
-    """What of a person is compared: `{first, last, gender, emails, phones, born}`, normalised, each possibly empty."""
-    name: PersonName = normalise.person_name(title=title, first=first, last=last, full=full)
-    date = normalise.birth_date(born)
-    return {
-        "first": name.first,
-        "last": name.last,
-        "gender": name.gender,
-        "emails": sorted({v for raw in emails if (v := normalise.email(raw))}),
-        "phones": sorted({v for raw in phones if (v := normalise.phone(raw))}),
-        "born": date.isoformat() if date else None,
-    }
-
-
-def match_keys(record_id: str, same_as: Iterable[str], compared: Document) -> list[str]:
-    """What two records must share to be looked at as one person; prefixed with the rule that it serves."""
-    keys = {f"record:{record_id}"}
-    keys.update(f"record:{other}" for other in same_as)
-    keys.update(f"email:{value}" for value in compared["emails"])
-    if compared["last"]:
-        keys.update(f"phone:{value} {compared['last']}" for value in compared["phones"])
-    return sorted(keys)
-
-
 def _write(store: Store, records: list[Document], report: StationReport) -> None:
     """Write what changed, and put it on the work list of matching. The `customer_id` of a record is never touched here.
 
-    `_sv.given_up` are the keys that a record had before and that too many shared: without it they may be evidence.
+    `_sv.lost` are the keys that a record had when it was last matched and has no more: without it they may be evidence.
     """
     collection = store.identity["party_records"]
     ids = [record["_id"] for record in records]
     stored = {d["_id"]: d for d in find_many(collection, "_id", ids, {"_sv.hash": 1, "keys": 1})}
-    lost = {r["_id"]: set(stored[r["_id"]]["keys"]) - set(r["keys"]) for r in records if r["_id"] in stored}
-    over_shared = _over_shared(store, set().union(*lost.values()))
     new: list[Document] = []
     updates = []
     for record in records:
@@ -256,16 +293,13 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
             new.append({**record, "_sv": {"hash": content, "pending": ["match"], "revision": 1}})
             continue
         fields = {name: value for name, value in record.items() if name != "_id"}
-        given_up = sorted(lost.get(record["_id"], set()) & over_shared)
+        lost = sorted(set(before["keys"]) - set(record["keys"]))
         updates.append(
             UpdateOne(
                 {"_id": record["_id"]},
                 {
                     "$set": {**fields, "_sv.hash": content},
-                    "$addToSet": {
-                        "_sv.pending": "match",
-                        **({"_sv.given_up": {"$each": given_up}} if given_up else {}),
-                    },
+                    "$addToSet": {"_sv.pending": "match", **({"_sv.lost": {"$each": lost}} if lost else {})},
                     "$inc": {"_sv.revision": 1},
                 },
             )
@@ -274,10 +308,3 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
     _, updated = bulk_write(collection, updates)
     report.inserted += inserted
     report.updated += updated
-
-
-def _over_shared(store: Store, keys: set[str]) -> set[str]:
-    """Those of the keys that more than `MAX_SHARED` records share now."""
-    found = find_many(store.identity["party_records"], "keys", keys, {"keys": 1})
-    shared = Counter(key for record in {r["_id"]: r for r in found}.values() for key in record["keys"])
-    return {key for key in keys if shared[key] > MAX_SHARED}

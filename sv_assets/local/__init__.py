@@ -1,20 +1,16 @@
 """The embedded estate for laptops and tests: real servers from PyPI, and a made-up retailer that knows the truth."""
 
 from sv_assets.local.estate import Estate, default_local_dir, down, read_urls, status, up
-from sv_assets.local.evaluate import PairwiseQuality, pairwise_quality, read_truth
 from sv_assets.local.generator.seed import SeedReport, seed
 from sv_assets.local.generator.tick import tick
 from sv_assets.local.servers import RunningServer, start_mongo, start_sqs
 
 __all__ = [
     "Estate",
-    "PairwiseQuality",
     "RunningServer",
     "SeedReport",
     "default_local_dir",
     "down",
-    "pairwise_quality",
-    "read_truth",
     "read_urls",
     "seed",
     "start_mongo",

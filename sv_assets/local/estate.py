@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sv_assets.errors import SvError
+from sv_assets.local.generator import truth
 from sv_assets.local.generator.state import load_state
 from sv_assets.local.queues import ensure_queues, sqs_client
 from sv_assets.local.servers import REGION, RunningServer, end_process, start_mongo, start_sqs
@@ -140,6 +141,7 @@ def _urls(local_dir: Path, running: dict[str, RunningServer]) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": REGION,
         **{key: f"sqlite:///{local_dir / f'{name}.sqlite'}" for key, name in _DATABASES.items()},
+        "SV_IDENTITY_TRUTH": str(local_dir / truth.FILE),
     }
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sv_assets.customers.compose import LATEST, Known, compose
 from sv_assets.customers.contacts import yes_or_no
-from sv_assets.identity.party import compared_form
+from sv_assets.identity.compared import Description, compared_form
+from sv_assets.identity.settings import load_settings
 from sv_assets.mongo import CODEC, Document, content_hash
 from sv_assets_tests.retailer import day
 
@@ -32,7 +33,18 @@ def record(number: int, name: Document | None = None, **known: Any) -> Document:
         "phones": phones,
         "date_of_birth": born,
         "addresses": known.get("addresses", []),
-        "compared": compared_form(**name, emails=emails, phones=phones, born=born),
+        "compared": compared_form(
+            Description(
+                first=tuple(v for v in [name.get("first")] if v),
+                last=tuple(v for v in [name.get("last")] if v),
+                title=name.get("title"),
+                full=name.get("full"),
+                emails=tuple(emails),
+                phones=tuple(phones),
+                born=born,
+            ),
+            load_settings().values_of_nobody,
+        ),
     }
 
 

@@ -6,9 +6,9 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from sv_assets.identity.clusters import divide
 from sv_assets.identity.match import STRENGTH, clash
+
 from sv_assets.identity.party import MAX_SHARED
 from sv_assets.mongo import Document, Store
 from sv_assets_tests.retailer import Retailer

@@ -8,6 +8,7 @@ from sv_assets.landing.reconcile import needs_reconciliation
 
 STATIONS = (
     "identity__party_records",
+    "identity__resolution",
     *(f"single_view__{n}" for n in ("orders", "interactions", "consents", "customers")),
 )
 EVERYTHING = (

@@ -1,30 +1,37 @@
 """Identity: party records, the links between them, and the customers they make."""
 
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.keys import landed_keys
-from sv_assets.components.station import RETRIES, StationConfig, run_station
-from sv_assets.identity.clusters import refresh_clusters
-from sv_assets.identity.match import refresh_links
+from sv_assets.components.station import RETRIES, WRITTEN, StationConfig, explained_failures, place_of, run_station
+from sv_assets.identity import pictures
 from sv_assets.identity.party import refresh_party_records
+from sv_assets.identity.resolution import IdentityReport, applied_now, refresh_identities
+from sv_assets.mongo import Document, Store
 from sv_assets.resources import MongoResource
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "group_name": "identity",
     "owners": ["team:customer-view"],
     "kinds": {"python", "mongodb"},
-    "retry_policy": RETRIES,
 }
 _PEOPLE = {
     key for feed in ("party", "address") for source in load_catalogue().feeding(feed) for key in landed_keys(source)
 }
+LINKS, CLUSTERS, HOUSEHOLDS, REVIEW = (dg.AssetKey(["identity", n]) for n in ("links", "clusters", "households", "review"))
 
 
 @dg.asset(
     key=["identity", "party_records"],
     deps=sorted(_PEOPLE),
     description="One record for each source row that describes a person, its contact data normalised for comparison.",
+    retry_policy=RETRIES,
     **_COMMON,
 )
 def party_records(
@@ -38,21 +45,96 @@ def party_records(
     )
 
 
-@dg.asset(
-    key=["identity", "links"],
-    deps=[["identity", "party_records"]],
-    description="Pairs of party records that are one person, with the rules that say so.",
-    **_COMMON,
+@dg.multi_asset(
+    name="identity__resolution",
+    specs=[
+        dg.AssetSpec(
+            LINKS,
+            deps=[["identity", "party_records"]],
+            description="Pairs of party records that may be one person: weight, rules, and the evidence field by field.",
+            **_COMMON,
+        ),
+        dg.AssetSpec(
+            CLUSTERS,
+            deps=[LINKS],
+            description="Which party records are one customer, under a customer_id that is kept for life.",
+            **_COMMON,
+        ),
+        dg.AssetSpec(
+            HOUSEHOLDS, deps=[CLUSTERS], description="Customers who live at one address: never one customer.", **_COMMON
+        ),
+        dg.AssetSpec(
+            REVIEW,
+            deps=[CLUSTERS],
+            description="What a guard stopped, for a human to decide: `sv identity review`, then merge or split.",
+            **_COMMON,
+        ),
+    ],
+    retry_policy=RETRIES,
 )
-def links(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:
-    return run_station(mongo, "identity", "links", refresh_links)
+def resolution(
+    context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource
+) -> Iterator[dg.MaterializeResult]:
+    started = time.monotonic()
+    with explained_failures(), mongo.store() as store:
+        report = refresh_identities(store, full=config.full)
+        seconds = round(time.monotonic() - started, 3)
+        yield dg.MaterializeResult(
+            asset_key=LINKS, metadata={**place_of(store, "identity", "links"), **_of_links(store, report, seconds)}
+        )
+        yield dg.MaterializeResult(
+            asset_key=CLUSTERS,
+            metadata={**place_of(store, "identity", "clusters"), **_of_clusters(store), **report.details},
+        )
+        yield dg.MaterializeResult(asset_key=HOUSEHOLDS, metadata=place_of(store, "identity", "households"))
+        yield dg.MaterializeResult(
+            asset_key=REVIEW, metadata={**place_of(store, "identity", "review"), **_of_review(store)}
+        )
 
 
-@dg.asset(
-    key=["identity", "clusters"],
-    deps=[["identity", "links"]],
-    description="Which party records are one customer, under a customer_id that is kept for life.",
-    **_COMMON,
-)
-def clusters(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:
-    return run_station(mongo, "identity", "clusters", refresh_clusters)
+def _of_links(store: Store, report: IdentityReport, seconds: float) -> Document:
+    """What the run did, and its pictures: weights against the threshold, rules, blocks that were left out."""
+    applied = applied_now(store)
+    metadata: Document = {
+        "mode": report.mode,
+        "model": report.model or "none yet",
+        "documents_read": report.read,
+        "inserted": report.inserted,
+        "updated": report.updated,
+        "deleted": report.deleted,
+        WRITTEN: report.written,
+        "seconds": seconds,
+    }
+    if applied is not None and report.read:
+        weights = pictures.match_weights(sorted(report.weights.items()), applied.settings.threshold)
+        metadata |= {
+            "weights": _picture(weights, "Weight of the compared pairs"),
+            "rules": _picture(pictures.rule_contributions(report.rules), "Links by rule"),
+            "capped_blocks": dg.MetadataValue.md(pictures.capped_blocks(report.capped)),
+        }
+    return metadata
+
+
+def _of_clusters(store: Store) -> Document:
+    counted = store.identity["clusters"].aggregate(
+        [
+            {"$match": {"state": "active"}},
+            {"$project": {"size": {"$size": "$records"}}},
+            {"$group": {"_id": "$size", "customers": {"$sum": 1}}},
+        ]
+    )
+    sizes = {group["_id"]: group["customers"] for group in counted}
+    return {
+        "customers": sum(sizes.values()),
+        "largest_customer": max(sizes, default=0),
+        "sizes": _picture(pictures.cluster_sizes(sizes), "Records per customer"),
+    }
+
+
+def _of_review(store: Store) -> Document:
+    guards = Counter(item["guard"] for item in store.identity["review"].find({}, {"guard": 1}))
+    return {"waiting_for_a_human": sum(guards.values()), **{f"stopped_by_{guard}": n for guard, n in sorted(guards.items())}}
+
+
+def _picture(svg: str, title: str) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(pictures.as_markdown(svg, title))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sv_assets.identity.clusters import mint, resolve
+from sv_assets.identity.customer_ids import mint, resolve
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.mongo import Store
 from sv_assets_tests.retailer import Retailer, written
@@ -64,7 +64,7 @@ def test_of_two_customers_that_become_one_the_older_keeps_its_id(shop: Retailer)
         assert resolve(shop.store, before[old]) == before[old]
         event = shop.store.identity["events"].find_one({"_id": f"merged:{before[new]}"})
         assert event["customer_ids"] == [before[old], before[new]]
-        assert event["evidence"] == [{"between": sorted([old, new]), "rules": ["email"]}]
+        assert event["evidence"] == [{"between": sorted([old, new]), "rules": ["identical"]}]
 
 
 def test_an_alias_of_an_alias_resolves_in_one_step(shop: Retailer) -> None:
@@ -129,7 +129,7 @@ def test_a_record_that_goes_over_to_another_customer_is_an_event(shop: Retailer)
     (event,) = shop.events("moved")
     assert event["customer_ids"] == [before[b], before[a]]
     assert event["records"] == [moving]
-    assert event["evidence"] == [{"between": sorted([b, moving]), "rules": ["email"]}]
+    assert event["evidence"] == [{"between": sorted([b, moving]), "rules": ["identical"]}]
 
 
 def test_a_deleted_record_leaves_its_customer(shop: Retailer) -> None:
@@ -245,7 +245,7 @@ def test_work_done_in_any_portions_ends_with_the_same_people(store: Store, histo
                 final[system, number] = row
             shop.identify()
             check_changes_of_ids(shop, before, ever)
-            assert not shop.waiting().keys() & {"identity", "match", "cluster"}
+            assert not shop.waiting().keys() & {"identity", "match"}
         for (system, number), row in final.items():
             if row is not None:
                 apply(at_once, system, number, row)

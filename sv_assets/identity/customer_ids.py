@@ -1,40 +1,36 @@
-"""Clusters: which party records are one customer, and the `customer_id` that they keep for life.
+"""Customer ids: each group of party records that is one person has a `customer_id`, which it keeps for life.
 
-A *component* is what links hold together; a *cluster* is what of it may be one person. Both are pure functions of the
-records and links, so that working through pending records in any order ends with the same clusters.
+- A new customer gets a new id, made from its first record, the anchor.
+- Customers that become one keep the oldest id; the others become aliases, which resolve for ever.
+- When a customer falls apart, the part with the anchor keeps the id.
+- A record that goes over to another customer takes that one's id.
 
-What happens to ids
-- A new cluster gets a new id, made from its first record.
-- Clusters that become one keep the oldest id; the others become aliases, which resolve for ever.
-- When a cluster falls apart, the part with the anchor (the record the id was made from) keeps the id.
-- A record that goes over to another cluster takes that one's id.
-Each of these is an event that says why. Everything written is keyed by what it says, so a run that was killed half-way
-and runs again writes the same.
+Each of these is an event that says what, when, and on which evidence; `identity.events` is only ever added to. Everything
+written is keyed by what it says, so a run that was killed half-way and runs again writes the same.
 """
 
 import datetime as dt
 import hashlib
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pymongo import IndexModel, UpdateOne
 
-from sv_assets.identity.match import STRENGTH, clash
+from sv_assets.identity.division import Division, Stopped
 from sv_assets.identity.party import StationReport
-from sv_assets.lease import lease
-from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many
-from sv_assets.progress import Progress
-from sv_assets.worklist import PENDING_INDEX, clear_pending, pending_batches
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches, insert_missing
+from sv_assets.worklist import PENDING_INDEX, clear_pending
 
-log = logging.getLogger(__name__)
-CLUSTER_INDEXES = [PENDING_INDEX, IndexModel([("anchor", 1)])]
-ALIAS_INDEXES = [IndexModel([("customer_id", 1)])]
-EVENT_INDEXES = [IndexModel([("customer_ids", 1), ("at", 1)])]
 FACT_STATIONS = ("orders", "interactions", "consents")
+STATION = "match"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_RECORD = {"compared": 1, "customer_id": 1, "deleted": 1, "_sv": 1}
+_INDEXES = {
+    "clusters": [PENDING_INDEX, IndexModel([("anchor", 1)])],
+    "aliases": [IndexModel([("customer_id", 1)])],
+    "events": [IndexModel([("customer_ids", 1), ("at", 1)])],
+    "review": [IndexModel([("records", 1)]), IndexModel([("guard", 1)])],
+}
 
 
 @dataclass(frozen=True)
@@ -49,20 +45,26 @@ class Cluster:
     split_from: tuple[str, ...] = ()
 
 
-def refresh_clusters(store: Store) -> StationReport:
-    """Decide again for every component with a pending record. Customers whose records changed go on their work list."""
-    report = StationReport()
-    identity = store.identity
-    ensure_indexes(identity["clusters"], CLUSTER_INDEXES)
-    ensure_indexes(identity["aliases"], ALIAS_INDEXES)
-    ensure_indexes(identity["events"], EVENT_INDEXES)
-    with lease(store, "identity"):
-        progress = Progress("clusters", "party records")
-        for batch in pending_batches(identity["party_records"], "cluster", 500, _RECORD):
-            _refresh_batch(store, batch, report)
-            report.read += len(batch)
-            progress.advance(len(batch))
-    return report
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Whole components with everything that shares a customer with them.
+
+    `records` by id: `{customer_id, deleted, identified, _sv}`; `links` as stored; `division` of the live ones; `touched` are the
+    records whose content changed, `done` those that come off the work list. `first`: nothing has been decided before.
+    """
+
+    records: dict[str, Document]
+    links: list[Document]
+    division: Division
+    touched: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
+    first: bool = False
+
+
+def ensure_id_indexes(store: Store) -> None:
+    """Create what the collections of customers need."""
+    for name, indexes in _INDEXES.items():
+        ensure_indexes(store.identity[name], indexes)
 
 
 def resolve(store: Store, customer_id: str) -> str:
@@ -82,45 +84,6 @@ def current_ids(store: Store, record_ids: Iterable[str]) -> dict[str, str]:
     return {record["_id"]: record["customer_id"] for record in records if record["customer_id"] not in closed}
 
 
-def divide(records: dict[str, Document], links: Iterable[Document]) -> list[list[str]]:
-    """The clusters of one or more components: record ids, sorted, in lists.
-
-    Links are taken from the strongest to the weakest. One that would put two people into a cluster whose first names,
-    titles or birth dates clash is not followed, unless a source itself says that the two records are one person.
-    """
-    parent = {identifier: identifier for identifier in records}
-    members = {identifier: [identifier] for identifier in records}
-
-    def root(identifier: str) -> str:
-        while parent[identifier] != identifier:
-            parent[identifier] = identifier = parent[parent[identifier]]
-        return identifier
-
-    for link in sorted(links, key=_strongest_first(records)):
-        if not all(end in parent for end in link["ends"]):
-            continue
-        a, b = sorted(root(end) for end in link["ends"])
-        if a == b:
-            continue
-        told = link["rules"][0] == "given_by_source"
-        if not told and any(
-            clash(records[x]["compared"], records[y]["compared"]) for x in members[a] for y in members[b]
-        ):
-            continue
-        parent[b] = a
-        members[a] += members.pop(b)
-    return sorted(sorted(cluster) for cluster in members.values())
-
-
-def _strongest_first(records: dict[str, Document]) -> Callable[[Document], tuple[int, int, str]]:
-    def order(link: Document) -> tuple[int, int, str]:
-        a, b = (records.get(end, {}).get("compared", {}) for end in link["ends"])
-        agreeing = sum(a.get(name) is not None and a.get(name) == b.get(name) for name in ("first", "born", "gender"))
-        return -STRENGTH[link["rules"][0]], -agreeing, str(link["_id"])
-
-    return order
-
-
 def mint(anchor: str, taken: Iterable[str]) -> str:
     """A new opaque id for the cluster anchored at a record: the same for the same record, unless it is taken."""
     taken = set(taken)
@@ -132,55 +95,119 @@ def mint(anchor: str, taken: Iterable[str]) -> str:
     raise AssertionError("a thousand ids made from one record are taken")
 
 
-def _refresh_batch(store: Store, batch: list[Document], report: StationReport) -> None:
+def settle(
+    store: Store,
+    around: Neighbourhood,
+    report: StationReport,
+    *,
+    before_records: Callable[[list[Cluster]], None] = lambda _: None,
+) -> list[Cluster]:
+    """Give every group of a neighbourhood its id, write what changed, and take its records off the work list.
+
+    Customers whose records changed go on their work list. Returns all customers of the neighbourhood; `before_records` is
+    called with them when only the records themselves are still to be written.
+    """
     identity = store.identity
-    records, links = _closure(store, [record["_id"] for record in batch])
-    live = {identifier: record for identifier, record in records.items() if not record["deleted"]}
-    known = _known_clusters(store, records)
-    decided, closed = _assign(divide(live, links), records, known, store)
-    evidence = _evidence(links)
+    known = {} if around.first else _known_clusters(store, around.records)
+    decided, closed = _assign(around, known, store)
+    evidence = _evidence(around.links)
     now = dt.datetime.now(dt.timezone.utc)
 
-    bulk_write(identity["events"], _events(decided, closed, known, records, evidence, now))
-    for cluster in decided:
-        for loser in cluster.merged:
-            identity["aliases"].update_many({"customer_id": loser}, {"$set": {"customer_id": cluster.customer_id}})
-            identity["aliases"].update_one(
-                {"_id": loser},
-                {"$set": {"customer_id": cluster.customer_id}, "$setOnInsert": {"since": now}},
-                upsert=True,
-            )
-    touched = {record["_id"] for record in batch}
-    inserted, updated = bulk_write(identity["clusters"], _cluster_updates(decided, closed, known, touched))
+    _tell(store, _events(decided, closed, known, around.records, evidence, now))
+    _review(store, around, decided, now)
+    identified = {record for record, document in around.records.items() if document.get("identified", True)}
+    new = [cluster for cluster in decided if cluster.customer_id not in known]
+    report.inserted += insert_missing(identity["clusters"], [_cluster_document(cluster, identified) for cluster in new])
+    updates = _cluster_updates(decided, closed, known, around.touched, identified)
+    inserted, updated = bulk_write(identity["clusters"], updates)
     report.inserted += inserted
     report.updated += updated
-    moves = _moves(decided, closed, records)
-    pending = [r for r in records.values() if "cluster" in r["_sv"].get("pending", [])]
-    stay = clear_pending((r for r in pending if r["_id"] not in moves), "cluster", "revision")
+    _write_aliases(store, decided, known, now)
+    before_records(decided)
+    moves = _moves(decided, closed, around)
+    pending = [r for r in around.records.values() if r["_id"] in around.done and STATION in r["_sv"].get("pending", [])]
+    stay = clear_pending((r for r in pending if r["_id"] not in moves), STATION, "revision", forget="lost")
     bulk_write(identity["party_records"], [*moves.values(), *stay])
     report.count("records_assigned", len(moves))
     for cluster in decided:
         report.count("customers_merged", len(cluster.merged))
         report.count("customers_split", len(cluster.split_from))
+    return decided
 
 
-def _closure(store: Store, start: list[str]) -> tuple[dict[str, Document], list[Document]]:
-    """The whole components of these records, and of all records that share a customer_id with one of them."""
-    party, link_collection = store.identity["party_records"], store.identity["links"]
-    records: dict[str, Document] = {}
-    links: dict[str, Document] = {}
-    customers: set[str] = set()
-    frontier = set(start)
-    while frontier:
-        found = {r["_id"]: r for r in find_many(party, "_id", frontier, _RECORD)}
-        records.update(found)
-        new_links = list(find_many(link_collection, "ends", found.keys()))
-        links.update({link["_id"]: link for link in new_links})
-        ids = {r["customer_id"] for r in found.values() if r.get("customer_id")} - customers
-        customers |= ids
-        mates = find_many(party, "customer_id", ids, {"_id": 1})
-        frontier = ({end for link in new_links for end in link["ends"]} | {m["_id"] for m in mates}) - records.keys()
-    return records, list(links.values())
+def _tell(store: Store, events: list[Document]) -> None:
+    """Write events that are not there.
+
+    One may be there that a killed run wrote about what then came otherwise, since records changed again before the next
+    run. It stays, and what came gets an id of its own.
+    """
+    if insert_missing(store.identity["events"], events) == len(events):
+        return
+    told = {e["_id"]: e["customer_ids"] for e in find_many(store.identity["events"], "_id", [e["_id"] for e in events])}
+    others = [event for event in events if told[event["_id"]] != event["customer_ids"]]
+    insert_missing(
+        store.identity["events"], [{**e, "_id": ":".join([e["_id"], *e["customer_ids"]])} for e in others]
+    )
+
+
+def _write_aliases(store: Store, decided: list[Cluster], known: dict[str, Document], now: dt.datetime) -> None:
+    """Let the ids that were merged resolve to what they became; those of a run that was killed before it came to it, too.
+
+    Aliases come after the clusters: only what is merged for good has one.
+    """
+    aliases = store.identity["aliases"]
+    became = {loser: cluster.customer_id for cluster in decided for loser in cluster.merged}
+    merged = {identifier for identifier, cluster in known.items() if cluster["state"] == "merged"}
+    for identifier in merged - {alias["_id"] for alias in find_many(aliases, "_id", merged, {"_id": 1})}:
+        into = _survivor(identifier, known)
+        became[identifier] = became.get(into, into)
+    for loser, survivor in sorted(became.items()):
+        aliases.update_many({"customer_id": loser}, {"$set": {"customer_id": survivor}})
+        aliases.update_one(
+            {"_id": loser}, {"$set": {"customer_id": survivor}, "$setOnInsert": {"since": now}}, upsert=True
+        )
+
+
+def _survivor(identifier: str, known: dict[str, Document]) -> str:
+    """What an id has become, over any number of merges."""
+    while known[identifier]["state"] == "merged":
+        identifier = known[identifier]["into"]
+    return identifier
+
+
+def _review(store: Store, around: Neighbourhood, decided: list[Cluster], now: dt.datetime) -> None:
+    """Keep the review list true for these records: what guards stopped and nothing else joined."""
+    review = store.identity["review"]
+    customers = {record: cluster.customer_id for cluster in decided for record in cluster.records}
+    wanted = {_review_id(item): item for item in around.division.stopped}
+    there = () if around.first else find_many(review, "records", around.records, {"_id": 1})
+    stored = {document["_id"] for document in there}
+    gone = sorted(stored - wanted.keys())
+    updates = [
+        UpdateOne(
+            {"_id": identifier},
+            {
+                "$set": {
+                    "guard": item.guard,
+                    "records": list(item.records),
+                    "customer_ids": sorted({customers[record] for record in item.records}),
+                    "weight": item.weight,
+                    "reason": item.reason,
+                    "detail": item.detail,
+                },
+                "$setOnInsert": {"since": now},
+            },
+            upsert=True,
+        )
+        for identifier, item in sorted(wanted.items())
+    ]
+    bulk_write(review, updates)
+    for batch in in_batches(gone):
+        review.delete_many({"_id": {"$in": batch}})
+
+
+def _review_id(item: Stopped) -> str:
+    return f"{item.guard}:{'|'.join(item.records[:2])}"
 
 
 def _known_clusters(store: Store, records: dict[str, Document]) -> dict[str, Document]:
@@ -189,23 +216,20 @@ def _known_clusters(store: Store, records: dict[str, Document]) -> dict[str, Doc
     ids = {record["customer_id"] for record in records.values() if record.get("customer_id")}
     found = {c["_id"]: c for c in find_many(clusters, "_id", ids)}
     found.update({c["_id"]: c for c in find_many(clusters, "anchor", records.keys())})
-    became = {c["into"] for c in found.values() if c["state"] == "merged"} - found.keys()
-    found.update({c["_id"]: c for c in find_many(clusters, "_id", became)})
+    while became := {c["into"] for c in found.values() if c["state"] == "merged"} - found.keys():
+        found.update({c["_id"]: c for c in find_many(clusters, "_id", became)})
     return found
 
 
-def _assign(
-    parts: list[list[str]], records: dict[str, Document], known: dict[str, Document], store: Store
-) -> tuple[list[Cluster], list[Document]]:
+def _assign(around: Neighbourhood, known: dict[str, Document], store: Store) -> tuple[list[Cluster], list[Document]]:
     """Gives each part its id. Returns the clusters, and the known ones that are left without a live record."""
+    parts, records = around.division.groups, around.records
     part_of = {record: n for n, part in enumerate(parts) for record in part}
     active = {identifier: c for identifier, c in known.items() if c["state"] != "merged"}
 
     def id_of(record: str) -> str | None:
         identifier = records[record].get("customer_id")
-        if identifier in known and known[identifier]["state"] == "merged":
-            identifier = known[identifier]["into"]
-        return identifier if identifier in active else None
+        return _survivor(identifier, known) if identifier in known else None
 
     claims: dict[int, list[Document]] = defaultdict(list)
     closed: list[Document] = []
@@ -218,7 +242,8 @@ def _assign(
             claims[part_of[heir]].append({**cluster, "anchor": heir})
     decided: list[Cluster] = []
     now = dt.datetime.now(dt.timezone.utc)
-    new_ids = _new_ids(store, [part[0] for n, part in enumerate(parts) if not claims[n]])
+    anchors = [part[0] for n, part in enumerate(parts) if not claims[n]]
+    new_ids = {anchor: mint(anchor, ()) for anchor in anchors} if around.first else _new_ids(store, anchors)
     for n, part in enumerate(parts):
         claimants = sorted(claims[n], key=lambda c: (c["born"], c["_id"]))
         before = {old for record in part if (old := id_of(record))}
@@ -261,7 +286,7 @@ def _events(
     records: dict[str, Document],
     evidence: dict[str, list[Document]],
     now: dt.datetime,
-) -> list[UpdateOne]:
+) -> list[Document]:
     events: list[Document] = []
 
     def why(of: Iterable[str]) -> list[Document]:
@@ -295,12 +320,7 @@ def _events(
                     "evidence": [],
                 }
             )
-    return [
-        UpdateOne(
-            {"_id": e["_id"]}, {"$setOnInsert": {**{k: v for k, v in e.items() if k != "_id"}, "at": now}}, upsert=True
-        )
-        for e in events
-    ]
+    return [{**event, "at": now} for event in events]
 
 
 def _came_over(cluster: Cluster, known: dict[str, Document], records: dict[str, Document]) -> list[str]:
@@ -312,8 +332,30 @@ def _came_over(cluster: Cluster, known: dict[str, Document], records: dict[str, 
     return sorted(record for record in joined if records[record].get("customer_id") not in ours)
 
 
+def _cluster_fields(cluster: Cluster, identified: set[str]) -> Document:
+    return {
+        "anchor": cluster.anchor,
+        "records": list(cluster.records),
+        "born": cluster.born,
+        "state": "active",
+        "identified": not identified.isdisjoint(cluster.records),
+    }
+
+
+def _cluster_document(cluster: Cluster, identified: set[str]) -> Document:
+    return {
+        "_id": cluster.customer_id,
+        **_cluster_fields(cluster, identified),
+        "_sv": {"pending": ["customers"], "revision": 1},
+    }
+
+
 def _cluster_updates(
-    decided: list[Cluster], closed: list[Document], known: dict[str, Document], touched: set[str]
+    decided: list[Cluster],
+    closed: list[Document],
+    known: dict[str, Document],
+    touched: set[str],
+    identified: set[str],
 ) -> list[UpdateOne]:
     """What changed, or has a changed record in it, goes on the customers' work list."""
     updates = []
@@ -328,20 +370,16 @@ def _cluster_updates(
         )
 
     for cluster in decided:
-        before = known.get(cluster.customer_id, {})
+        before = known.get(cluster.customer_id)
+        if before is None:
+            continue
         same = (
             before.get("records") == list(cluster.records)
             and before.get("state") == "active"
             and before.get("anchor") == cluster.anchor
         )
         if not same or touched & set(cluster.records):
-            fields = {
-                "anchor": cluster.anchor,
-                "records": list(cluster.records),
-                "born": cluster.born,
-                "state": "active",
-            }
-            write(cluster.customer_id, fields)
+            write(cluster.customer_id, _cluster_fields(cluster, identified))
         for loser in cluster.merged:
             write(loser, {"state": "merged", "into": cluster.customer_id, "records": []})
     for document in closed:
@@ -350,8 +388,8 @@ def _cluster_updates(
     return updates
 
 
-def _moves(decided: list[Cluster], closed: list[Document], records: dict[str, Document]) -> dict[str, UpdateOne]:
-    """By record, the update that gives it another customer_id and takes it off the work list.
+def _moves(decided: list[Cluster], closed: list[Document], around: Neighbourhood) -> dict[str, UpdateOne]:
+    """By record, the update that gives it another customer_id, and takes it off the work list if it is done.
 
     Where it had another one before, or its customer is closed, what refers to the record must hear of it.
     """
@@ -359,18 +397,20 @@ def _moves(decided: list[Cluster], closed: list[Document], records: dict[str, Do
     became = {loser: cluster.customer_id for cluster in decided for loser in cluster.merged}
     new_ids = {record: cluster.customer_id for cluster in decided for record in cluster.records}
     without_customer = {cluster["_id"] for cluster in closed}
-    for identifier, record in records.items():
+    for identifier, record in around.records.items():
         before = record.get("customer_id")
         after = new_ids.get(identifier) or became.get(before or "", before)
         if after == before and before not in without_customer:
             continue
-        rest: Document = {"$setDifference": [{"$ifNull": ["$_sv.pending", []]}, ["cluster"]]}
+        done = identifier in around.done
+        rest: Document = {"$setDifference": [{"$ifNull": ["$_sv.pending", []]}, [STATION] if done else []]}
         if before is not None:
             rest = {"$setUnion": [rest, list(FACT_STATIONS)]}
         change = {
             "customer_id": after,
             "_sv.revision": {"$add": [{"$ifNull": ["$_sv.revision", 0]}, 1]},
             "_sv.pending": {"$cond": [{"$eq": [rest, []]}, "$$REMOVE", rest]},
+            **({"_sv.lost": "$$REMOVE"} if done else {}),
         }
         updates[identifier] = UpdateOne({"_id": identifier}, [{"$set": change}])
     return updates

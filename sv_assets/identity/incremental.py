@@ -1,0 +1,300 @@
+"""An incremental run: the records on the work list, and what they touch.
+
+What a record touches is found by its keys, those that it has and those that it has lost since it was last matched. A key or
+a value may have become evidence, or ceased to be, through the records in work (*turned*); then all who share it are looked
+at again. Where it cannot be told that it did not turn, it is taken to have: looking at a record twice changes nothing.
+"""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from pymongo.collection import Collection
+
+from sv_assets.identity import households
+from sv_assets.identity.blocking import SAME_FORM, rule_of
+from sv_assets.identity.customer_ids import STATION, Cluster, Neighbourhood, settle
+from sv_assets.identity.decisions import decisions_about
+from sv_assets.identity.division import divide, profile_of
+from sv_assets.identity.full import capped_blocks, decided_links
+from sv_assets.identity.linking import as_link, found_links
+from sv_assets.identity.party import HOME_KEY
+from sv_assets.identity.resolution import Applied, IdentityReport, identifiers
+from sv_assets.identity.scoring import score
+from sv_assets.identity.settings import IdentitySettings
+from sv_assets.identity.workbench import Prepared, form_hash, initials_of, open_workbench, value_of
+from sv_assets.mongo import Document, Store, bulk_write, find_many, in_batches, put
+from sv_assets.progress import Progress
+from sv_assets.worklist import mark_pending
+
+TOGETHER = 5_000
+LOOKED_UP_TOGETHER = 100
+"""So many keys go into one look-up: larger ones are slower on a multikey index."""
+_RECORD = {"compared": 1, "keys": 1, "deleted": 1, "same_as": 1, "identified": 1, "customer_id": 1, "_sv": 1}
+
+
+def run_incremental(store: Store, report: IdentityReport, applied: Applied) -> None:
+    """Work off the work list in portions; each is complete in itself."""
+    report.mode, report.model = "incremental", applied.model.version
+    records = store.identity["party_records"]
+    progress = Progress("identity", "party records")
+    seen: set[tuple[str, int]] = set()
+    touches = _Touches(records) if records.count_documents({"_sv.pending": STATION}) > TOGETHER else None
+    while batch := list(records.find({"_sv.pending": STATION}, _RECORD).limit(TOGETHER)):
+        versions = {(record["_id"], record["_sv"]["revision"]) for record in batch}
+        if versions <= seen:
+            return  # only what others write again and again: the next run takes it up
+        seen |= versions
+        _Portion(store, applied, report, {record["_id"]: record for record in batch}, touches).work()
+        report.read += len(batch)
+        progress.advance(len(batch))
+
+
+class _Touches:
+    """How many pending records have each key, or have lost it, where they are worked off in more than one portion."""
+
+    def __init__(self, records: Collection[Document]) -> None:
+        fields = {"keys": 1, "_sv.lost": 1}
+        pending = records.find({"_sv.pending": STATION}, fields).batch_size(5_000)
+        hashes = array("q", (hash(key) for record in pending for key in _touched_by(record)))
+        self.hashes, self.counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
+
+    def of(self, key: str) -> int:
+        at = int(np.searchsorted(self.hashes, hash(key)))
+        return int(self.counts[at]) if at < len(self.hashes) and self.hashes[at] == hash(key) else 0
+
+
+def _touched_by(record: Document) -> Iterable[str]:
+    return (*record["keys"], *record["_sv"].get("lost", ()))
+
+
+@dataclass
+class _Portion:
+    """Some pending records, and what is known of what they touch.
+
+    `known` are all records that were read, by id; `members` by key, the ids of those that share it; `dead` the keys that are
+    no evidence, with how many share them; `work_on` the records whose links are decided anew; `done` those that then wait
+    for nothing more.
+    """
+
+    store: Store
+    applied: Applied
+    report: IdentityReport
+    pending: dict[str, Document]
+    touches: _Touches | None
+    known: dict[str, Document] = field(default_factory=dict)
+    members: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    dead: dict[str, int] = field(default_factory=dict)
+    work_on: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
+    pairs: int = 0
+
+    @property
+    def settings(self) -> IdentitySettings:
+        return self.applied.settings
+
+    def work(self) -> None:
+        self.known.update(self.pending)
+        self.work_on = set(self.pending)
+        touching: dict[str, set[str]] = defaultdict(set)
+        for identifier, record in self.pending.items():
+            for key in _touched_by(record):
+                touching[key].add(identifier)
+        self._read(touching)
+        dead_values = self._stored_dead_values()
+        if turned := self._judge(touching, dead_values):
+            self.work_on |= turned
+            self._read(key for record in turned for key in self.known[record]["keys"])
+            self._judge({}, dead_values)
+        links = self._links(dead_values)
+        stored = {link["_id"]: link for link in find_many(self.store.identity["links"], "ends", self.work_on)}
+        changed = [link for identifier, link in links.items() if stored.get(identifier, {}).get("hash") != link["hash"]]
+        gone = [link for identifier, link in stored.items() if identifier not in links]
+        self._mark([*changed, *gone])
+        collection = self.store.identity["links"]
+        for batch in in_batches([link["_id"] for link in gone]):
+            collection.delete_many({"_id": {"$in": batch}})
+        inserted, updated = put(collection, changed, stored)
+        self.report.inserted += inserted
+        self.report.updated += updated
+        self.report.deleted += len(gone)
+        self.report.count("pairs_compared", self.pairs)
+        for link in links.values():
+            self.report.add_link(link)
+        self._settle({end for link in (*changed, *gone) for end in link["ends"]})
+
+    # --- what the records touch -------------------------------------------------------------------------------------
+
+    def _read(self, keys: Iterable[str]) -> None:
+        """Read all records that share one of the keys; of keys that were far too common, only if they are no more."""
+        wanted = sorted(
+            {key for key in keys if key not in self.members and key not in self.dead and not key.startswith(HOME_KEY)}
+        )
+        collection = self.store.identity["party_records"]
+        for found in find_many(self.store.identity["dead_keys"], "_id", wanted):
+            touched = self.touches.of(found["_id"]) if self.touches else 0
+            enough = SAME_FORM * rule_of(found["_id"], self.settings).at_most + max(touched, len(self.pending)) + 1
+            records = collection.count_documents({"keys": found["_id"]}, limit=enough)
+            if records == enough:
+                self.dead[found["_id"]] = records
+        for batch in in_batches([key for key in wanted if key not in self.dead], LOOKED_UP_TOGETHER):
+            for key in batch:
+                self.members[key] = set()
+            asked = set(batch)
+            for record in collection.find({"keys": {"$in": batch}}, _RECORD).batch_size(5_000):
+                record = self.known.setdefault(record["_id"], record)
+                for key in asked.intersection(record["keys"]):
+                    self.members[key].add(record["_id"])
+
+    def _stored_dead_values(self) -> set[str]:
+        return {document["_id"] for document in self.store.identity["dead_values"].find({}, {"_id": 1})}
+
+    def _judge(self, touching: dict[str, set[str]], dead_values: set[str]) -> set[str]:
+        """Which of the keys that were read are dead, and the records not in work whose key or value may have turned."""
+        turned: set[str] = set()
+        for key, members in self.members.items():
+            outside = members - self.pending.keys()
+            touched = len(touching.get(key, ()))
+            if not key[0].isdigit():  # names and forms have no limit
+                turned |= outside if touched else set()
+                continue
+            if self._is_dead(key, members):
+                self.dead[key] = len(members)
+            if not touched:
+                continue
+            most = rule_of(key, self.settings).at_most
+            touched = max(touched, self.touches.of(key)) if self.touches else touched
+            surely_dead = self._is_dead(key, self._settled(outside))
+            surely_alive = len(outside) + touched <= SAME_FORM * most and self._different(outside) + touched <= most
+            if not surely_dead and not surely_alive:
+                turned |= outside
+            if self._value_turned(key, members, outside, touched, dead_values):
+                turned |= outside
+        return turned
+
+    def _value_turned(
+        self, key: str, members: set[str], outside: set[str], touched: int, dead_values: set[str]
+    ) -> bool:
+        """True if a key is an e-mail, phone or identifier that may have turned. Keeps `dead_values` true, stored ones too."""
+        value = value_of(key, self.settings)
+        if value is None:
+            return False
+        most = self.settings.guards.fan_out
+        stored = self.store.identity["dead_values"]
+        dead = self._people(members) > most or key in self.dead
+        if dead and value not in dead_values:
+            stored.replace_one({"_id": value}, {}, upsert=True)
+            dead_values.add(value)
+        elif not dead and value in dead_values:
+            stored.delete_one({"_id": value})
+            dead_values.discard(value)
+        return self._people(self._settled(outside)) <= most < self._people(outside) + touched
+
+    def _settled(self, members: Iterable[str]) -> set[str]:
+        """Those whose content has been taken up: the others may have come to a key, or changed, only now."""
+        return {member for member in members if STATION not in self.known[member]["_sv"].get("pending", ())}
+
+    def _is_dead(self, key: str, members: set[str]) -> bool:
+        most = rule_of(key, self.settings).at_most
+        return len(members) > SAME_FORM * most or self._different(members) > most
+
+    def _different(self, members: Iterable[str]) -> int:
+        return len({form_hash(self.known[member]["compared"]) for member in members})
+
+    def _people(self, members: Iterable[str]) -> int:
+        return len({initials for m in members if (initials := initials_of(self.known[m]["compared"]))})
+
+    # --- links ------------------------------------------------------------------------------------------------------
+
+    def _links(self, dead_values: set[str]) -> dict[str, Document]:
+        """All links of the records in work."""
+        live = [record for record in self.known.values() if not record["deleted"]]
+        with open_workbench(self.settings, identifiers(self.store)) as bench:
+            numbers: dict[str, int] = {}
+            prepared = []
+            for record in live:
+                numbers[record["_id"]] = len(numbers)
+                keys = [
+                    key for key in record["keys"] if key[0].isdigit() and key in self.members and key not in self.dead
+                ]
+                prepared.append(Prepared(record["_id"], record["compared"], keys))
+            bench.add(prepared)
+            pairs = [(record["_id"], target) for record in live for target in record["same_as"]]
+            if pairs:
+                ids, targets = zip(*pairs, strict=True)
+                bench.name(list(ids), list(targets))
+            bench.bury(sorted(dead_values))
+            self.pairs = bench.make_pairs({numbers[record] for record in self.work_on if record in numbers})
+            score(bench, self.applied.model)
+            self.report.add_weights(bench.execute("select bits, pairs from weight_count").fetchall())
+            self.report.capped = capped_blocks(bench) or self.report.capped
+            return {
+                link["_id"]: link
+                for link in found_links(bench, self.applied.model)
+                if not self.work_on.isdisjoint(link["ends"])
+            }
+
+    def _mark(self, links: list[Document]) -> None:
+        """Put the other ends on the work list before their links change, so that a crash in between loses no customer."""
+        ends = {end for link in links for end in link["ends"]} - self.pending.keys()
+        collection = self.store.identity["party_records"]
+        waiting = {
+            r["_id"]
+            for r in find_many(collection, "_id", ends, {"_sv.pending": 1})
+            if STATION in r["_sv"].get("pending", ())
+        }
+        self.done = self.pending.keys() | (ends - waiting)
+        bulk_write(collection, mark_pending(sorted(ends), STATION))
+
+    # --- customers --------------------------------------------------------------------------------------------------
+
+    def _settle(self, ends: set[str]) -> None:
+        start = self.pending.keys() | ends
+        records, links = self._closure(start)
+        decisions = decisions_about(self.store, records)
+        live = {identifier: record for identifier, record in records.items() if not record["deleted"]}
+        division = divide(
+            {identifier: profile_of(record["compared"]) for identifier, record in live.items()},
+            [*(as_link(link) for link in links), *decided_links(decisions)],
+            self.settings,
+            households=self.applied.model.households is not None,
+            apart=decisions.apart,
+        )
+
+        def note_homes(decided: list[Cluster]) -> None:
+            homes = self._homes(self.pending.values())
+            for cluster in decided:
+                homes |= self._homes(
+                    records[r] for r in cluster.records if records[r].get("customer_id") != cluster.customer_id
+                )
+            households.note_due(self.store, homes)
+
+        around = Neighbourhood(records, links, division, set(self.pending), self.done)
+        settle(self.store, around, self.report, before_records=note_homes)
+        households.refresh_due(self.store, self.report)
+
+    def _homes(self, records: Iterable[Document]) -> set[str]:
+        keys = (key for record in records for key in _touched_by(record))
+        return {key.removeprefix(HOME_KEY) for key in keys if key.startswith(HOME_KEY)}
+
+    def _closure(self, start: Iterable[str]) -> tuple[dict[str, Document], list[Document]]:
+        """The whole components of these records, and of all that share a customer with one of them."""
+        party, links = self.store.identity["party_records"], self.store.identity["links"]
+        records: dict[str, Document] = {}
+        found_links: dict[str, Document] = {}
+        customers: set[str] = set()
+        frontier = set(start)
+        while frontier:
+            found = {r["_id"]: r for r in find_many(party, "_id", frontier, _RECORD)}
+            records.update(found)
+            new = list(find_many(links, "ends", found.keys(), size=LOOKED_UP_TOGETHER))
+            found_links.update({link["_id"]: link for link in new})
+            ids = {r["customer_id"] for r in found.values() if r.get("customer_id")} - customers
+            customers |= ids
+            mates = {m["_id"] for m in find_many(party, "customer_id", ids, {"_id": 1})}
+            decided = decisions_about(self.store, found)
+            told = {record for pair in (*decided.same, *decided.apart) for record in pair}
+            frontier = ({end for link in new for end in link["ends"]} | mates | told) - records.keys()
+        return records, list(found_links.values())
