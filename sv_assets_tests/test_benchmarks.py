@@ -47,3 +47,11 @@ def test_a_drained_queue_is_measured_beside_its_limit_and_reconciled(how: tuple[
 def test_memory_does_not_grow_with_the_number_of_messages() -> None:
     few, many = (measure_queue(messages, depth=5000)["peak_rss_mb"] for messages in (20_000, 100_000))
     assert many <= 1.1 * few, f"{few} MB at 20,000 messages, {many} MB at 100,000"
+
+
+def test_identity_is_measured_from_scratch() -> None:
+    found = bench("identity", "--records", "1500")
+    assert found["records"] == 1500
+    assert found["records_per_s"] == pytest.approx(1500 / found["seconds"]["total"], abs=1)
+    assert found["clusters"]["precision"] > 0.98
+    assert 100 < found["peak_rss_mb"] < 1000

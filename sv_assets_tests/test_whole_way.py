@@ -212,7 +212,7 @@ def test_identity_finds_the_generators_people(store: Store, history: History) ->
     shop.run()
     quality = quality_of_estate(store, read_truth(history.local_dir / "truth.csv"))["clusters"]
     assert quality["precision"] > 0.99
-    assert quality["recall"] > 0.9
+    assert quality["recall"] > 0.85
 
 
 def test_what_cannot_be_converted_waits_in_quarantine_and_all_else_has_landed(store: Store, history: History) -> None:

@@ -68,6 +68,7 @@ class AddressFields(Entry):
 class PartyFeed(Entry):
     """Each row describes a person. `when_empty`: only rows where that field is empty do (guest check-outs).
 
+    `quotes` are orders that the person names: who placed such an order, and has the same name, is the same person.
     `ids` are strong identifiers by name (`{loyalty_card: CardNumber}`), compared with those of the same name elsewhere;
     `region` is the country of phone numbers without a prefix (two letters).
     """
@@ -78,6 +79,7 @@ class PartyFeed(Entry):
     date_of_birth: FieldPath | None = None
     address: AddressFields | None = None
     same_as: list[Reference] = []
+    quotes: list[OrderReference] = []
     ids: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], FieldPath] = {}
     region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "GB"
     observed_at: FieldPath | None = None

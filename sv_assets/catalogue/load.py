@@ -57,6 +57,15 @@ class Catalogue:
         assert found is not None, "references are checked when the catalogue loads"
         return found
 
+    def is_quoted(self, source: Source) -> bool:
+        """True if people of some source name orders of this one, so that each of them may say who somebody is."""
+        return source.feeds_into("order") and any(
+            (reference.system or other.system) == source.system
+            for other in self.feeding("party")
+            if other.entry.feeds.party is not None
+            for reference in other.entry.feeds.party.quotes
+        )
+
     def order_source(self, system: str) -> Source:
         """The one source of `system` that feeds orders."""
         return next(s for s in self.feeding("order") if s.system == system)
@@ -156,6 +165,13 @@ def _check_references(catalogue: Catalogue, source: Source) -> None:
                 f"{_where(source)} refers to an order of {system}, which has {len(orders)} sources of orders. "
                 "Declare exactly one table with an `order` feed in that system."
             )
+    if source.entry.feeds.party is not None:
+        for order in source.entry.feeds.party.quotes:
+            if not catalogue.order_source(order.system or source.system).feeds_into("party"):
+                raise ConfigurationError(
+                    f"{_where(source)} quotes orders of {order.system or source.system}, which do not feed `party`. "
+                    "Give the table of orders a `party` feed with `when_empty`, as guest check-outs have."
+                )
     entry = source.entry
     for feed in (entry.feeds.order, entry.feeds.interaction, *entry.feeds.consent):
         needs_self = feed is not None and (feed.party == "self" or getattr(feed.party, "otherwise", None) == "self")

@@ -109,6 +109,8 @@ class Source:
         for feed in (feeds.order_line, feeds.payment, feeds.refund, feeds.delivery, feeds.interaction):
             if feed is not None and feed.order is not None:
                 yield feed.order
+        if feeds.party is not None:
+            yield from feeds.party.quotes
 
     def columns_used(self) -> set[str]:
         """The columns of a table that its declaration names; each must exist in the legacy table."""

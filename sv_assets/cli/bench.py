@@ -67,6 +67,28 @@ def queue(
     )
 
 
+@app.command()
+def identity(
+    records: Annotated[int, typer.Option(min=100, help="How many party records.")] = 100_000,
+    json: JsonOption = False,
+) -> None:
+    """Find the persons among records of the seed generator from scratch, and measure how well and how fast."""
+    with _of_a_checkout():
+        from benchmarks.identity import measure_identity
+    errors.print(f"Evaluating {records:,} records; some {20 + records // 1500} seconds or more")
+    figures = measure_identity(records)
+    if json:
+        print_json(figures)
+        return
+    pairs, clusters = figures["pairs"], figures["clusters"]
+    phases = ", ".join(f"{name} {seconds:,.1f}" for name, seconds in figures["seconds"].items())
+    console.print(
+        f"{figures['records_per_s']:,} records/s from scratch. Peak memory {figures['peak_rss_mb']:,} MB.\nSeconds: {phases}.\n"
+        f"Pairs: precision [bold]{pairs['precision']:.5f}[/], recall [bold]{pairs['recall']:.5f}[/]. Within clusters: precision "
+        f"[bold]{clusters['precision']:.5f}[/], recall [bold]{clusters['recall']:.5f}[/]."
+    )
+
+
 @contextmanager
 def _of_a_checkout() -> Iterator[None]:
     try:

@@ -34,6 +34,11 @@ def safe(text: str | None) -> str | None:
     return None if text is None else escape("".join(c if c.isprintable() else "·" for c in text))
 
 
+def lines(texts: Iterable[str]) -> str:
+    """Such texts below each other in one cell of a table."""
+    return "\n".join(str(safe(text)) for text in texts)
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table. Numbers are right-aligned with thousands separators; rows may carry rich markup."""
     rows = [list(row) for row in rows]

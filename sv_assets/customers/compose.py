@@ -80,7 +80,7 @@ def _provenance(record: Document, rule: str | None = None) -> Document:
 
 def _name(records: list[Document]) -> Document | None:
     named = [r for r in records if r["name"]]
-    full = [r for r in named if r["compared"]["last"] and len(r["compared"]["first"] or "") > 1]
+    full = [r for r in named if r["compared"].get("last") and len(r["compared"].get("first", "")) > 1]
     best = next(iter([*full, *named]), None)
     if best is None:
         return None
@@ -97,8 +97,9 @@ def _tidy(value: Any) -> Any:
 def _date_of_birth(records: list[Document]) -> Document | None:
     by_date: dict[str, list[Document]] = defaultdict(list)
     for record in records:
-        if record["compared"].get("born"):
-            by_date[record["compared"]["born"]].append(record)
+        born = normalise.birth_date(record["compared"].get("born"))
+        if born:
+            by_date[born.date.isoformat()].append(record)
     if not by_date:
         return None
     born, saying = max(by_date.items(), key=lambda item: (len(item[1]), -_latest_first(item[1][0])[0], item[0]))

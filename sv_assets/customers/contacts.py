@@ -6,7 +6,8 @@ from pymongo import IndexModel
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.customers.facts import FactStation, facts_of_rows, origin, party_of
+from sv_assets.customers.facts import FactStation, facts_of_rows, origin
+from sv_assets.identity.party import party_of
 from sv_assets.landing.documents import field_value
 from sv_assets.mongo import Document
 from sv_assets.sources.keys import key_text

@@ -10,12 +10,10 @@ from typing import Any
 
 from pymongo import IndexModel
 
-from sv_assets.catalogue.feeds import PartyReference, Reference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.identity.customer_ids import current_ids
 from sv_assets.identity.party import StationReport, row_version
-from sv_assets.landing.documents import field_value
 from sv_assets.lease import lease
 from sv_assets.mongo import (
     Document,
@@ -93,17 +91,6 @@ def _refresh_from(
         write,
         everything=full,
     )
-
-
-def party_of(catalogue: Catalogue, source: Source, reference: PartyReference, row: Document) -> str | None:
-    """The id of the party record that a row points to; None where it points nowhere."""
-    if isinstance(reference, Reference):
-        key = field_value(source, row, reference.key)
-        if key is not None:
-            return catalogue.referred(source, reference).record_id(key_text(key))
-        if reference.otherwise is None:
-            return None
-    return source.record_id(key_text(row["_id"]))
 
 
 def origin(source: Source, row: Document) -> Document:

@@ -20,9 +20,7 @@ def by_email(store: Store, email: str) -> list[Found]:
     """Customers who have this e-mail address. Raises ConfigurationError for what is no address."""
     value = normalise.email(email)
     if value is None:
-        raise ConfigurationError(
-            "That is not an e-mail address. Give it as name@example.com."
-        )
+        raise ConfigurationError("That is not an e-mail address. Give it as name@example.com.")
     return _by_key(store, "lookup.emails", value.match, "e-mail address")
 
 

@@ -13,8 +13,8 @@ from sv_assets.catalogue.entry import Entry, FieldSpec
 from sv_assets.catalogue.feeds import OrderReference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin, party_of
-from sv_assets.identity.party import reference_value, row_version
+from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin
+from sv_assets.identity.party import party_of, reference_value, row_version
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.sources.keys import key_text

@@ -10,6 +10,7 @@
 | born                               | `1980-03-07`; kept as written where it looks like a date and is none      |
 | emails, folded                     | match forms; with the dots and plus parts of gmail folded                 |
 | mobiles, lines                     | E.164, numbers of one person and numbers of a place                       |
+| exchanges                          | the towns whose exchanges those lines belong to                           |
 | house, street, text                | of the first address: house number, street key, both lines                |
 | town, county, postcode             | of the first address                                                      |
 | places                             | `number street` of every address                                          |
@@ -42,6 +43,7 @@ LISTS = (
     "folded",
     "mobiles",
     "lines",
+    "exchanges",
     "places",
     "homes",
     "postcodes",
@@ -96,6 +98,8 @@ def compared_form(described: Description, placeholders: Placeholders, region: st
         form["mobiles"] = mobiles
     if lines := [p for p in phones if not is_mobile(p)]:
         form["lines"] = lines
+        if exchanges := _distinct(_words(exchange for line in lines if (exchange := exchange_of(line)))):
+            form["exchanges"] = exchanges
     _add_addresses(form, described.addresses)
     ids = {name: values for name, raw in described.ids.items() if (values := _distinct(_words(raw)))}
     if ids:
@@ -109,6 +113,11 @@ def is_mobile(e164: str) -> bool:
     Ofcom's drama numbers (07700 900xxx), which are of no type to the library, are mobile by their prefix.
     """
     return bool(_GB_MOBILE.match(e164)) or (not e164.startswith("+44") and _is_foreign_mobile(e164))
+
+
+def exchange_of(e164: str) -> str | None:
+    """The town whose exchange a number belongs to, as numbering plans name it (`Derby` for +44 1332 …), if to any."""
+    return _exchange(e164[:9], len(e164))
 
 
 def identifies(form: Document) -> bool:
@@ -223,3 +232,15 @@ def _is_foreign_mobile(e164: str) -> bool:
     except phonenumbers.NumberParseException:
         return False
     return bool(kind == phonenumbers.PhoneNumberType.MOBILE)
+
+
+@lru_cache(maxsize=200_000)
+def _exchange(prefix: str, length: int) -> str | None:
+    """By its first eight digits: no plan needs more to tell a place."""
+    from phonenumbers import geocoder  # half a second and a hundred megabytes: only where there is a landline
+
+    try:
+        number = phonenumbers.parse(prefix.ljust(length, "0"))
+    except phonenumbers.NumberParseException:
+        return None
+    return geocoder.description_for_number(number, "en") or None

@@ -1,6 +1,6 @@
 """How two records are compared: for each kind of evidence the levels of agreement, from the closest to none.
 
-A level is a condition over the compared forms `l` and `r`. Conditions are written once and rendered for the SQL dialect
+A level is a condition over the compared forms `l` and `r`, the same when they change places. Conditions are written once and rendered for the SQL dialect
 of the engine. Each comes with what is believed of it before any data is seen: how often it holds between two records of
 one person (`same`), of two strangers (`chance`) and, for what the people of a household share, of two of them (`household`).
 """
@@ -81,6 +81,8 @@ _TWO_OF_THREE = (
     " + (case when substr(born_l, 6, 2) = substr(born_r, 6, 2) then 1 else 0 end)"
     " + (case when substr(born_l, 9, 2) = substr(born_r, 9, 2) then 1 else 0 end)) >= 2"
 )
+
+
 def _only_if(cheap: str, dear: str) -> str:
     """Both conditions, the dear one looked at where the cheap one holds.
 
@@ -103,9 +105,9 @@ _SWAPPED = _only_if(
 )
 _CLOSE_FIRST_NAME = (
     "case when {jaro_winkler}(first_l, first_r) >= 0.92 then true"
-    f" when length(first_l) > 3 then {_one_edit('first_l', 'first_r')}"
-    " when length(first_l) = 3 and length(first_r) = 3 and substr(first_l, 1, 1) = substr(first_r, 1, 1)"
-    " and substr(first_l, 2, 1) = substr(first_r, 3, 1) then {edits}(first_l, first_r) <= 1 else false end"
+    f" when least(length(first_l), length(first_r)) > 3 then {_one_edit('first_l', 'first_r')}"
+    " else length(first_l) = 3 and length(first_r) = 3 and substr(first_l, 1, 1) = substr(first_r, 1, 1)"
+    " and substr(first_l, 2, 1) = substr(first_r, 3, 1) and substr(first_l, 3, 1) = substr(first_r, 2, 1) end"
 )
 _ONE_PART = (
     "(substr(born_l, 1, 4) = substr(born_r, 1, 4) or substr(born_l, 6, 2) = substr(born_r, 6, 2)"
@@ -155,7 +157,7 @@ SURNAME = Comparison(
         Level(
             "close",
             "case when {jaro_winkler}(last_l, last_r) >= 0.92 then true"
-            f" when length(last_l) > 3 then {_one_edit('last_l', 'last_r')} else false end",
+            f" when least(length(last_l), length(last_r)) > 3 then {_one_edit('last_l', 'last_r')} else false end",
             0.06,
             0.001,
             0.03,
@@ -253,11 +255,24 @@ ADDRESS = Comparison(
     shared=True,
     counted=(("exact", "unnest(places)"),),
 )
+_CALLED_FROM = (
+    "((town_l is null and {overlap}(exchanges_l, towns_r)) or (town_r is null and {overlap}(exchanges_r, towns_l)))"
+)
+_EXCHANGE_TELLS = (
+    "((town_l is null and exchanges_l is not null and towns_r is not null)"
+    " or (town_r is null and exchanges_r is not null and towns_l is not null))"
+)
 PLACE = Comparison(
     "place",
     (
-        Level(NULL, "(postcode_l is null or postcode_r is null) and (town_l is null or town_r is null)"),
-        Level("exact", _only_if("{overlap}(postcodes_l, postcodes_r)", "{overlap}(towns_l, towns_r)"), 0.85, 1e-5, 0.95),
+        Level(
+            NULL,
+            "(postcode_l is null or postcode_r is null) and (town_l is null or town_r is null) and not "
+            + _EXCHANGE_TELLS,
+        ),
+        Level(
+            "exact", _only_if("{overlap}(postcodes_l, postcodes_r)", "{overlap}(towns_l, towns_r)"), 0.85, 1e-5, 0.95
+        ),
         Level("postcode", "{overlap}(postcodes_l, postcodes_r)", 0.03, 1e-5, 0.01),
         Level(
             "postcode_typo",
@@ -269,9 +284,11 @@ PLACE = Comparison(
         Level("town", "{overlap}(towns_l, towns_r)", 0.04, 0.01, 0.01),
         Level("town_close", "{jaro_winkler}(town_l, town_r) >= 0.88", 0.01, 0.001, 0.005),
         Level("postcode_close", _one_edit("postcode_l", "postcode_r"), 0.01, 0.001, 0.005),
+        Level("exchange", _CALLED_FROM, 0.02, 0.005, 0.02),
+        Level("exchange_elsewhere", _EXCHANGE_TELLS, 0.01, 0.15, 0.01),
         Level(ELSE, "", 0.03, 0.98, 0.01),
     ),
-    ("postcode", "postcodes", "town", "towns"),
+    ("postcode", "postcodes", "town", "towns", "exchanges"),
     shared=True,
     counted=(("exact", "concat(postcode, '|', town)"),),
 )
@@ -288,7 +305,12 @@ def identifier(name: str) -> Comparison:
             Level(NULL, f"{column}_l is null or {column}_r is null"),
             Level("exact", f"{{overlap}}({column}_l, {column}_r)", 0.92, 1e-7),
             Level("close", _one_edit(first_l, first_r), 0.04, 1e-5),
-            Level("near", f"length({first_l}) > 5 and {{edits}}({first_l}, {first_r}) <= 2", 0.005, 2e-4),
+            Level(
+                "near",
+                _only_if(f"least(length({first_l}), length({first_r})) > 5", f"{{edits}}({first_l}, {first_r}) <= 2"),
+                0.005,
+                2e-4,
+            ),
             Level(ELSE, "", 0.035, 0.999),
         ),
         (column,),

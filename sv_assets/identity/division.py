@@ -34,6 +34,7 @@ CERTAIN = 100.0
 DECIDED = "decided_by_human"
 GIVEN = "given_by_source"
 IDENTICAL = "identical"
+QUOTED = "quoted_order"
 MODEL = "model"
 TOLD = frozenset({DECIDED, GIVEN})
 DENSE_UP_TO = 10
@@ -129,7 +130,8 @@ class _Divider:
         self.households = households
         self.parent = {record: record for record in profiles}
         self.members: dict[str, list[str]] = {record: [record] for record in profiles}
-        self.profiles: dict[str, set[Profile]] = {record: {profile} for record, profile in profiles.items()}
+        # One set a group; several where a human has made one person of profiles that contradict each other.
+        self.profiles: dict[str, list[set[Profile]]] = {record: [{profile}] for record, profile in profiles.items()}
         self.apart: dict[str, set[str]] = defaultdict(set)
         for a, b in apart:
             if a in self.parent and b in self.parent:
@@ -153,7 +155,7 @@ class _Divider:
                 continue
             found = self.guard(link, a, b)
             if found is None:
-                self.join(a, b)
+                self.join(a, b, decided=link.reason == DECIDED)
             else:
                 stopped.append((link, *found))
         told = [
@@ -169,12 +171,12 @@ class _Divider:
             self.parent[record] = record = self.parent[self.parent[record]]
         return record
 
-    def join(self, a: str, b: str) -> None:
+    def join(self, a: str, b: str, *, decided: bool) -> None:
         if len(self.members[a]) < len(self.members[b]):
             a, b = b, a
         self.parent[b] = a
         self.members[a] += self.members.pop(b)
-        self.profiles[a] |= self.profiles.pop(b)
+        self.profiles[a] = self.together(self.profiles[a], self.profiles.pop(b), decided=decided)
         if b in self.apart:
             self.apart[a] |= self.apart.pop(b)
 
@@ -200,9 +202,25 @@ class _Divider:
                 return "size", f"{sum(sizes)} records"
         return None
 
+    def together(self, one: list[set[Profile]], other: list[set[Profile]], *, decided: bool) -> list[set[Profile]]:
+        if len(one) == len(other) == 1 and not (decided and self.contradicts(one[0], other[0])):
+            return [one[0] | other[0]]
+        for profiles in other:
+            alike = next((known for known in one if not self.contradicts(known, profiles)), None)
+            if alike is None:
+                one.append(profiles)
+            else:
+                alike |= profiles
+        return one
+
     def conflict(self, a: str, b: str) -> str | None:
+        """What tells two groups apart; None if they go together, or if one is of several profiles, with one of those."""
+        found = [self.contradicts(one, other) for one in self.profiles[a] for other in self.profiles[b]]
+        return found[0] if all(found) else None
+
+    def contradicts(self, one: Iterable[Profile], other: Iterable[Profile]) -> str | None:
         wanted = self.settings.guards.conflicts
-        found = frozenset[str]().union(*(contradictions(x, y) for x in self.profiles[a] for y in self.profiles[b]))
+        found = frozenset[str]().union(*(contradictions(x, y) for x in one for y in other))
         return next((name for name in wanted if name in found), None)
 
     def is_ambiguous(self, link: Link, a: str, b: str) -> bool:

@@ -202,8 +202,8 @@ def weigh(store: Store, applied: Applied, records: Iterable[Document], pairs: Se
         bench.add(Prepared(record, document["compared"], []) for record, document in known.items())
         numbers = {record: number for number, record in enumerate(known)}
         bench.bury(_dead_values(store, known.values()))
-        if named := _named(store, known):
-            bench.name(*(list(column) for column in zip(*named, strict=True)))
+        bench.name(_named(store, known))
+        bench.quote((r["_id"], quote["record"]) for r in known.values() for quote in r["quotes"] if quote["record"])
         rows = sorted({tuple(sorted((numbers[a], numbers[b]))) for a, b in pairs})
         bench.connection.executemany("insert into pair values (?, ?)", rows)
         score(bench, model, least=EVERYTHING)
@@ -407,7 +407,10 @@ def _why_not(store: Store, applied: Applied, pair: PairExplained, pending: bool)
     if pair.link is not None:
         if pair.guards:
             item = pair.guards[0]
-            saw = f"{GUARDS[item['guard']]}{' (' + item['detail'].replace('_', ' ') + ')' if item['detail'] else ''}"
+            detail = item["detail"].replace("_", " ")
+            if item["guard"] == "conflict" and weighed.conflict is None:
+                detail += ", in other records of the two customers"
+            saw = f"{GUARDS[item['guard']]}{f' ({detail})' if detail else ''}"
             return f"Not one person: {_linked(pair.link)}, but the guard {item['guard']} stopped that: {saw}."
         if keeping := _kept_apart_by(store, pair):
             return f"Not one person: {_linked(pair.link)}, but their customers are kept apart by decision ({keeping})."
@@ -438,7 +441,7 @@ def _household(pair: PairExplained) -> str:
     weighed = pair.weighed
     if weighed.household is None or weighed.strangers < pair.threshold:
         return ""
-    return f": they are no strangers ({weighed.strangers:.2f} bits), but as likely two people of one household ({weighed.household:.2f})"
+    return f": they are no strangers ({weighed.strangers:.2f} bits), but may well be two people of one household ({weighed.household:.2f} bits)"
 
 
 def _never_compared(pair: PairExplained) -> str:

@@ -31,7 +31,7 @@ from sv_assets.identity.resolution import (
 )
 from sv_assets.identity.scoring import score, train
 from sv_assets.identity.settings import IdentitySettings
-from sv_assets.identity.workbench import Prepared, Workbench, open_workbench
+from sv_assets.identity.workbench import Prepared, Workbench, open_workbench, prepare
 from sv_assets.lease import lease
 from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
 from sv_assets.progress import Progress
@@ -63,11 +63,12 @@ class Preview:
 def run_full(
     store: Store, report: IdentityReport, applied: Applied | None, settings: IdentitySettings, *, train: bool
 ) -> None:
-    """Decide about everybody with what is applied; with nothing applied yet, or `train`, with what the settings choose."""
-    if applied is not None and not train:
+    """Decide about everybody with what is applied; with `train`, or nothing applied yet, with the model that settings choose."""
+    version = settings.model.version
+    if applied is not None:
         settings = applied.settings
     with _loaded(store, settings) as bench:
-        model = applied.model if applied is not None and not train else choose_model(store, bench, settings)
+        model = applied.model if applied is not None and not train else choose_model(store, bench, settings, version)
         applied = apply(store, settings, model)
         _decide(store, bench, applied, report)
 
@@ -145,6 +146,8 @@ def _load(store: Store, bench: Workbench) -> None:
     """All party records: the live ones on the workbench, and what stands of each in the table `standing`."""
     raw: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
     records = store.identity["party_records"].with_options(codec_options=raw)
+    made = store.identity["state"].find_one({"_id": "normalisation"})
+    rekey = made is not None and made["hash"] != bench.settings.normalisation  # a preview of other blocking
     progress = Progress("identity: read", "party records")
     bench.execute(
         "create table standing (id varchar, customer_id varchar, deleted boolean, identified boolean, pending boolean,"
@@ -152,7 +155,8 @@ def _load(store: Store, bench: Workbench) -> None:
     )
     for batch in in_batches(records.find({}).batch_size(READ), READ):
         prepared: list[Prepared] = []
-        named: tuple[list[str], list[str]] = ([], [])
+        named: list[tuple[str, str]] = []
+        quoted: list[tuple[str, str]] = []
         standing: list[tuple[Any, ...]] = []
         for record in batch:
             sv = record["_sv"]
@@ -171,13 +175,15 @@ def _load(store: Store, bench: Workbench) -> None:
             )
             if record["deleted"]:
                 continue
-            prepared.append(Prepared(record["_id"], form, [key for key in record["keys"] if key[0].isdigit()]))
-            for target in record["same_as"]:
-                named[0].append(record["_id"])
-                named[1].append(target)
+            if rekey:
+                prepared.append(prepare(record["_id"], form, bench.settings))
+            else:
+                prepared.append(Prepared(record["_id"], form, [key for key in record["keys"] if key[0].isdigit()]))
+            named += [(record["_id"], target) for target in record["same_as"]]
+            quoted += [(record["_id"], quote["record"]) for quote in record["quotes"] if quote["record"]]
         bench.add(prepared)
-        if named[0]:
-            bench.name(*named)
+        bench.name(named)
+        bench.quote(quoted)
         _insert_standing(bench, standing)
         progress.advance(len(batch))
 

@@ -32,7 +32,16 @@ from sv_assets.worklist import mark_pending
 TOGETHER = 5_000
 LOOKED_UP_TOGETHER = 100
 """So many keys go into one look-up: larger ones are slower on a multikey index."""
-_RECORD = {"compared": 1, "keys": 1, "deleted": 1, "same_as": 1, "identified": 1, "customer_id": 1, "_sv": 1}
+_RECORD = {
+    "compared": 1,
+    "keys": 1,
+    "deleted": 1,
+    "same_as": 1,
+    "quotes": 1,
+    "identified": 1,
+    "customer_id": 1,
+    "_sv": 1,
+}
 
 
 def run_incremental(store: Store, report: IdentityReport, applied: Applied) -> None:
@@ -221,10 +230,8 @@ class _Portion:
                 ]
                 prepared.append(Prepared(record["_id"], record["compared"], keys))
             bench.add(prepared)
-            pairs = [(record["_id"], target) for record in live for target in record["same_as"]]
-            if pairs:
-                ids, targets = zip(*pairs, strict=True)
-                bench.name(list(ids), list(targets))
+            bench.name((record["_id"], target) for record in live for target in record["same_as"])
+            bench.quote((record["_id"], q["record"]) for record in live for q in record["quotes"] if q["record"])
             bench.bury(sorted(dead_values))
             self.pairs = bench.make_pairs({numbers[record] for record in self.work_on if record in numbers})
             score(bench, self.applied.model)

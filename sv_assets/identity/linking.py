@@ -1,13 +1,13 @@
 """Link documents: what is kept of each pair of records that may be one person, and why.
 
 `{_id: "<a>|<b>", ends: [a, b], weight, strangers, household, rules, evidence, name_alone, conflict, model, hash}`. `rules` names
-what links the pair, the strongest first: `given_by_source`, `identical`, a declared rule, `model`. `evidence` is one entry a
+what links the pair, the strongest first: `given_by_source`, `identical`, `quoted_order`, a declared rule, `model`. `evidence` is one entry a
 comparison, `{comparison, level, bits, rarity}`: bits against strangers, and what rarity of the value adds or takes.
 """
 
 from collections.abc import Iterable, Iterator
 
-from sv_assets.identity.division import CERTAIN, GIVEN, IDENTICAL, MODEL, Link
+from sv_assets.identity.division import CERTAIN, GIVEN, IDENTICAL, MODEL, QUOTED, Link
 from sv_assets.identity.model import Model
 from sv_assets.identity.workbench import Workbench
 from sv_assets.mongo import Document, content_hash
@@ -28,13 +28,20 @@ def as_link(document: Document) -> Link:
 
 def found_links(bench: Workbench, model: Model) -> Iterator[Document]:
     """The documents of all links between the records on the workbench: scored, identical, and given (see `name`)."""
-    given = {(a, b) for a, b in _given(bench)}
+    given, quoted, worth = set(_given(bench)), set(_quoted(bench)), bench.settings.quoted_order
     for document in _scored(bench, model):
         ends = (document["ends"][0], document["ends"][1])
         if ends in given:
             given.discard(ends)
             document = {**document, "rules": [GIVEN, *document["rules"]], "weight": CERTAIN}
+        if ends in quoted:
+            quoted.discard(ends)
+            first = [GIVEN] if GIVEN in document["rules"] else []
+            rules = [*first, QUOTED, *(rule for rule in document["rules"] if rule != GIVEN)]
+            document = {**document, "rules": rules, "weight": max(document["weight"], worth)}
         yield _hashed(document)
+    for a, b in sorted(quoted - given):
+        yield _hashed(_certain(a, b, QUOTED, worth, model))
     for a, b in sorted(given):
         yield _hashed(_certain(a, b, GIVEN, CERTAIN, model))
     for a, b in _identical(bench):
@@ -114,6 +121,20 @@ def _given(bench: Workbench) -> Iterator[tuple[str, str]]:
             select lag(id) over (partition by target order by id) as a, id as b
             from named where target not in (select id from name_of)
         ) where a is not null and a <> b
+        """
+    ).fetchall()
+    yield from rows
+
+
+def _quoted(bench: Workbench) -> Iterator[tuple[str, str]]:
+    """Who names an order, and who placed it, if their names go together: a surname in common, and first names alike."""
+    rows = bench.execute(
+        """
+        select distinct least(q.id, q.target), greatest(q.id, q.target) from quoted q
+        join name_of a on a.id = q.id join record x on x.n = a.n
+        join name_of b on b.id = q.target join record y on y.n = b.n
+        where q.id <> q.target and list_has_any(x.surnames, y.surnames) and coalesce(x.identical <> y.identical, true)
+            and (x.first is null or y.first is null or list_has_any(x.nicknames, y.nicknames) or x.first[1] = y.first[1])
         """
     ).fetchall()
     yield from rows

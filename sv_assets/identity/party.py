@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo import IndexModel, UpdateOne
 
-from sv_assets.catalogue.feeds import AddressFields, PartyFeed
+from sv_assets.catalogue.feeds import AddressFields, PartyFeed, PartyReference, Reference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source, address_fields
 from sv_assets.identity.blocking import keys_of
@@ -40,6 +40,7 @@ INDEXES = [
     IndexModel([("keys", 1)]),
     IndexModel([("customer_id", 1)]),
     IndexModel([("addresses.record", 1)]),
+    IndexModel([("quotes.number", 1)], sparse=True),
 ]
 
 
@@ -66,10 +67,11 @@ def refresh_party_records(
 ) -> StationReport:
     """Bring the party records up to what has landed: of pending rows, or of all (`full`). Unchanged ones are not written.
 
-    All are made anew when the settings say otherwise than last time how records are normalised or blocked.
+    All are made anew when the settings say otherwise than last time how records are normalised or blocked. Default: those
+    that are applied, so that a change of the file waits for the full run that applies it.
     """
     report = StationReport()
-    settings = settings or load_settings()
+    settings = settings or _applied_settings(store) or load_settings()
     ensure_indexes(store.identity["party_records"], INDEXES)
     with lease(store, "identity"):
         state = store.identity["state"]
@@ -88,6 +90,11 @@ def refresh_party_records(
     return report
 
 
+def _applied_settings(store: Store) -> IdentitySettings | None:
+    applied = store.identity["state"].find_one({"_id": "applied"})
+    return IdentitySettings.model_validate(applied["settings"]) if applied else None
+
+
 @dataclass(frozen=True)
 class _Work:
     """What a refresh works with."""
@@ -104,6 +111,8 @@ def _refresh_from_people(work: _Work, source: Source, full: bool) -> None:
 
     def write(rows: list[Document], records: list[Document]) -> None:
         _write(work.store, records, work.report)
+        if source.feeds_into("order"):
+            _write(work.store, _who_quotes(work, source, rows), work.report)
         bulk_write(landed, clear_pending(rows, STATION, "hash"))
         work.report.read += len(rows)
         progress.advance(len(rows))
@@ -143,7 +152,62 @@ def _party_feed(source: Source) -> PartyFeed:
 def _party_records(work: _Work, source: Source, rows: list[Document]) -> list[Document]:
     feed = _party_feed(source)
     addresses = _addresses_of(work.store, work.catalogue, source, rows)
-    return [_party_record(work, source, feed, row, addresses.get(row["_id"], [])) for row in rows]
+    quotes = _quotes_of(work, source, rows)
+    return [
+        _party_record(work, source, feed, row, addresses.get(row["_id"], []), quotes.get(row["_id"], []))
+        for row in rows
+    ]
+
+
+def _quotes_of(work: _Work, source: Source, rows: list[Document]) -> dict[Any, list[Document]]:
+    """By row, the orders that it names: `{number: <orders>:<number>, record}`, with who placed it where that is known."""
+    found: dict[Any, list[Document]] = defaultdict(list)
+    for reference in _party_feed(source).quotes:
+        orders = work.catalogue.order_source(reference.system or source.system)
+        feed = orders.entry.feeds.order
+        assert feed is not None
+        named = {row["_id"]: field_value(source, row, reference.number or reference.id) for row in rows}
+        wanted = {value for value in named.values() if value is not None and not isinstance(value, (dict, list))}
+        column = field_path(orders, feed.number) if reference.number else "_id"
+        placed = {
+            field_value(orders, order, feed.number) if reference.number else order["_id"]: party_of(
+                work.catalogue, orders, feed.party, order
+            )
+            for order in find_many(work.store.landing[orders.key], column, wanted)
+            if not order["_sv"]["deleted"]
+        }
+        for row, value in named.items():
+            if not isinstance(value, (dict, list)) and value in wanted:
+                found[row].append({"number": f"{orders.key}:{value}", "record": placed.get(value)})
+    return found
+
+
+def _who_quotes(work: _Work, orders: Source, rows: list[Document]) -> list[Document]:
+    """The party records that name one of these orders, made anew."""
+    feed = orders.entry.feeds.order
+    assert feed is not None
+    numbers = {f"{orders.key}:{value}" for row in rows for value in (field_value(orders, row, feed.number), row["_id"])}
+    keys: dict[str, set[Any]] = defaultdict(set)
+    for record in find_many(work.store.identity["party_records"], "quotes.number", numbers, {"source": 1, "key": 1}):
+        keys[record["source"]].add(record["key"])
+    return [
+        record
+        for key, found in sorted(keys.items())
+        for record in _party_records(
+            work, work.catalogue.source(key), list(find_many(work.store.landing[key], "_id", found))
+        )
+    ]
+
+
+def party_of(catalogue: Catalogue, source: Source, reference: PartyReference, row: Document) -> str | None:
+    """The id of the party record that a row points to; None where it points nowhere."""
+    if isinstance(reference, Reference):
+        key = field_value(source, row, reference.key)
+        if key is not None:
+            return catalogue.referred(source, reference).record_id(key_text(key))
+        if reference.otherwise is None:
+            return None
+    return source.record_id(key_text(row["_id"]))
 
 
 def _addresses_of(store: Store, catalogue: Catalogue, owner: Source, rows: list[Document]) -> dict[Any, list[Document]]:
@@ -172,7 +236,9 @@ def _address(source: Source, fields: AddressFields, row: Document) -> Document:
     }
 
 
-def _party_record(work: _Work, source: Source, feed: PartyFeed, row: Document, addresses: list[Document]) -> Document:
+def _party_record(
+    work: _Work, source: Source, feed: PartyFeed, row: Document, addresses: list[Document], quotes: list[Document]
+) -> Document:
     def value(spec: str | None) -> Any:
         return field_value(source, row, spec)
 
@@ -208,6 +274,7 @@ def _party_record(work: _Work, source: Source, feed: PartyFeed, row: Document, a
         work.settings.values_of_nobody,
         feed.region,
     )
+    placed_by = [quote["record"] for quote in quotes if quote["record"]]
     return {
         "_id": record_id,
         "source": source.key,
@@ -223,20 +290,21 @@ def _party_record(work: _Work, source: Source, feed: PartyFeed, row: Document, a
         "addresses": addresses,
         "ids": ids,
         "same_as": same_as,
+        "quotes": quotes,
         "compared": compared,
         "identified": identifies(compared),
-        "keys": [] if deleted else record_keys(record_id, same_as, compared, work.settings),
+        "keys": [] if deleted else record_keys(record_id, [*same_as, *placed_by], compared, work.settings),
         "deleted": deleted,
     }
 
 
-def record_keys(record_id: str, same_as: Iterable[str], compared: Document, settings: IdentitySettings) -> list[str]:
+def record_keys(record_id: str, named: Iterable[str], compared: Document, settings: IdentitySettings) -> list[str]:
     """By what other records are found that may be one person with this one, or live with them.
 
     Beside the keys of blocking: `record:` the record itself and those that it names, `form:` what it says as a whole (where
     two records that say so are one person), `home:` where it lives.
     """
-    keys = {f"{NAME_KEY}{record_id}", *(f"{NAME_KEY}{other}" for other in same_as), *keys_of(compared, settings)}
+    keys = {f"{NAME_KEY}{record_id}", *(f"{NAME_KEY}{other}" for other in named), *keys_of(compared, settings)}
     if is_more_than_a_name(compared):
         keys.add(f"{FORM_KEY}{form_hash(compared)}")
     keys.update(f"{HOME_KEY}{home}" for home in compared.get("homes", ()))

@@ -91,7 +91,7 @@ def _decision(number: int, line: str) -> Document:
     if at.tzinfo is None:
         raise ConfigurationError(f"Line {number} is no decision: at needs a time zone.")
     names = (*_FIELDS, "of") if read["kind"] == "undo" else tuple(_FIELDS)
-    return {**{name: read[name] for name in names}, "at": at}
+    return {name: at if name == "at" else value for name, value in read.items() if name in names}
 
 
 def _wrong(read: Any) -> str | None:

@@ -5,6 +5,7 @@ Splink compares the pairs and weighs them against strangers; the weight against 
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,14 +13,12 @@ import numpy as np
 import pyarrow as pa
 from splink import DuckDBAPI, Linker, SettingsCreator
 
-from sv_assets.identity.comparisons import DIALECTS, Comparison, comparisons
+from sv_assets.identity.comparisons import DIALECTS, DUCKDB, Comparison, comparisons
 from sv_assets.identity.model import Model, Patterns, built_in, learn
 from sv_assets.identity.workbench import Workbench
 
 RULES_REACH = 5.0
 """A rule links pairs that the model puts so far below the threshold at most; what is below has not been looked at."""
-PORTION = 250_000
-"""So many pairs are compared at a time where all that was compared is kept."""
 FREQUENT = 5_000
 """So many frequent values of a column are kept with the model; the rest counts as rare as the rarest of them."""
 logging.getLogger("splink").setLevel(logging.ERROR)
@@ -34,7 +33,7 @@ def splink_settings(model: Model, dialect_name: str, *, wide: bool = True) -> di
         "probability_two_random_records_match": model.matches,
         "blocking_rules_to_generate_predictions": [],
         "retain_matching_columns": wide,
-        "retain_intermediate_calculation_columns": wide,
+        "retain_intermediate_calculation_columns": True,
         "comparisons": [
             {
                 "output_column_name": comparison.name,
@@ -81,12 +80,11 @@ def train(bench: Workbench) -> Model:
     size = int(bench.one("select count(*) from sample"))
     if size < 2:
         return built_in(bench.identifiers)
-    start = built_in(bench.identifiers)
     compared = comparisons(bench.identifiers)
     bench.make_pairs_of("sample")
-    patterns = _patterns(bench, start, compared)
+    patterns = _patterns(bench, compared, "pair")
     all_pairs = size * (size - 1) / 2
-    chance = _chance(bench, start, compared, size, all_pairs)
+    chance = _chance(bench, compared, size, all_pairs)
     names = [comparison.name for comparison in compared]
     model = learn(
         Patterns(
@@ -128,11 +126,12 @@ def score(bench: Workbench, model: Model, least: float | None = None) -> None:
     )
     conflict = f"(case {conflicts} else null end)" if conflicts else "null::varchar"
     least = settings.threshold if least is None else least
-    survivors = predict(bench, model, "pair", least=min(least, 0.0) - RULES_REACH)
-    bench.execute(f"create or replace table survivor as select n_l as l, n_r as r from {survivors}")
-    bench.execute(f"drop table {survivors}")
-    predicted = _compare(bench, model, "survivor")
-    bench.execute("drop table survivor")
+    predicted = predict(bench, model, "pair", least=min(least, 0.0) - RULES_REACH)
+    rarities = ", ".join(f"mw_tf_adj_{c.name}" for c in compared if c.frequency)
+    bench.execute(
+        f"create or replace table survivor as select n_l as l, n_r as r, match_weight, {rarities} from {predicted}"
+    )
+    bench.execute(f"drop table {predicted}")
     levels = [_level(comparison) for comparison in compared]
     if household is None:
         weight = "match_weight"
@@ -145,13 +144,13 @@ def score(bench: Workbench, model: Model, least: float | None = None) -> None:
         f"""
         create or replace table weighed_pair as
         with leveled as (
-            select n_l, n_r, match_weight, {", ".join(levels)}, {", ".join(_rarity(c) for c in compared if c.frequency)},
+            select l, r, match_weight, {", ".join(levels)}, {", ".join(_rarity(c) for c in compared if c.frequency)},
                 {household or "null"} as household, {weight} as weight
-            from {predicted}
+            from ({_compared(bench, compared, "survivor")})
         ), judged as (
-            select n_l as l, n_r as r, round(match_weight, 3) as strangers, round(household, 3) as household,
+            select l, r, round(match_weight, 3) as strangers, round(household, 3) as household,
                 round(weight, 3) as model_weight, {rules} as rule, ({alone}) as name_alone, {conflict} as conflict,
-                * exclude (n_l, n_r, match_weight, household, weight)
+                * exclude (l, r, match_weight, household, weight)
             from leveled
         )
         select l, r, case when rule is null then model_weight else greatest(model_weight, {_strengths(settings)}) end as weight,
@@ -159,7 +158,7 @@ def score(bench: Workbench, model: Model, least: float | None = None) -> None:
         from judged
         """
     )
-    bench.execute(f"drop table {predicted}")
+    bench.execute("drop table survivor")
     bench.execute(
         "create or replace table weight_count as"
         " select floor(weight)::integer as bits, count(*) as pairs from weighed_pair group by 1"
@@ -185,16 +184,15 @@ def _choose_sample(bench: Workbench) -> None:
     )
 
 
-def _patterns(bench: Workbench, model: Model, compared: Sequence[Comparison]) -> list[tuple[Any, ...]]:
-    predicted = _compare(bench, model, "pair")
-    rows = bench.execute(
-        f"select {', '.join(_level_or_none(c) for c in compared)}, count(*) from {predicted} group by all order by all"
+def _patterns(bench: Workbench, compared: Sequence[Comparison], pairs: str) -> list[tuple[Any, ...]]:
+    """The level in each comparison (-1 for nothing to compare), and how many pairs of a table show this pattern."""
+    return bench.execute(
+        f"select {', '.join(_level_or_none(c) for c in compared)}, count(*)"
+        f" from ({_compared(bench, compared, pairs)}) group by all order by all"
     ).fetchall()
-    bench.execute(f"drop table {predicted}")
-    return rows
 
 
-def _chance(bench: Workbench, model: Model, compared: Sequence[Comparison], size: int, all_pairs: float) -> list[Any]:
+def _chance(bench: Workbench, compared: Sequence[Comparison], size: int, all_pairs: float) -> list[Any]:
     """By comparison, how many of all pairs of the sample show each level: by random pairs, and by counting equal values."""
     settings = bench.settings.model
     ids = np.array([row[0] for row in bench.execute("select n from sample order by id").fetchall()], dtype=np.int64)
@@ -210,14 +208,12 @@ def _chance(bench: Workbench, model: Model, compared: Sequence[Comparison], size
     bench.connection.register("drawn", pa.table({"l": np.minimum(left, right), "r": np.maximum(left, right)}))
     bench.execute("create or replace table random_pair as select distinct l, r from drawn")
     bench.connection.unregister("drawn")
-    predicted = _compare(bench, model, "random_pair")
+    patterns = _patterns(bench, compared, "random_pair")
     result = []
-    for comparison in compared:
-        counts = dict(
-            bench.execute(
-                f"select {_level_or_none(comparison)} as level, count(*) from {predicted} group by 1"
-            ).fetchall()
-        )
+    for place, comparison in enumerate(compared):
+        counts: Counter[int] = Counter()
+        for pattern in patterns:
+            counts[pattern[place]] += pattern[-1]
         drawn = sum(counts.values()) or 1
         pairs = np.array(
             [counts.get(n, 0) * all_pairs / drawn for n in range(len(comparison.observed))], dtype=np.float64
@@ -238,7 +234,6 @@ def _chance(bench: Workbench, model: Model, compared: Sequence[Comparison], size
             pairs[-1] = max(pairs[-1] - (counted - pairs[at]), 1.0)
             pairs[at] = counted
         result.append(pairs)
-    bench.execute(f"drop table {predicted}")
     bench.execute("drop table random_pair")
     return result
 
@@ -263,29 +258,30 @@ def _with_frequencies(bench: Workbench, model: Model) -> Model:
     return Model(**{**vars(model), "frequencies": frequencies})
 
 
-def _compare(bench: Workbench, model: Model, pairs: str) -> str:
-    """The levels of agreement of all pairs of a table; returns the name of the table that holds them.
+def _compared(bench: Workbench, compared: Iterable[Comparison], pairs: str) -> str:
+    """SQL for the pairs of a table, with all its columns and for each comparison `gamma_<comparison>`, the level as Splink counts.
 
-    Splink gives levels only together with all that was compared, so pairs are worked on in portions.
+    Splink gives levels only together with all that was compared, which is far more to store than to compute again.
     """
-    total = int(bench.one(f"select count(*) from {pairs}"))
-    bench.execute("drop table if exists compared")
-    columns = ", ".join(
-        ["n_l", "n_r", "match_weight", *(f"gamma_{c.name}" for c in model.comparisons)]
-        + [f"mw_tf_adj_{c.name}" for c in model.comparisons if c.frequency]
+    compared = list(compared)
+    columns = list(dict.fromkeys(column for comparison in compared for column in comparison.columns))
+    sides = ", ".join(f"{side}.{column} as {column}_{side}" for side in ("l", "r") for column in columns)
+    levels = ", ".join(f"{_gamma(comparison)} as gamma_{comparison.name}" for comparison in compared)
+    leave_out = ", ".join(f"{column}_{side}" for side in ("l", "r") for column in columns)
+    return (
+        f"select * exclude ({leave_out}), {levels} from (select pairs.*, {sides} from {pairs} as pairs"
+        " join record as l on l.n = pairs.l join record as r on r.n = pairs.r)"
     )
-    bench.execute(f"create or replace table numbered as select l, r, row_number() over () as place from {pairs}")
-    for start in range(0, max(total, 1), PORTION):
-        bench.execute(
-            f"create or replace table portion as select l, r from numbered where place > {start} and place <= {start + PORTION}"
-        )
-        predicted = predict(bench, model, "portion", wide=True)
-        keep = f"select {columns} from {predicted}"
-        bench.execute(f"create table compared as {keep}" if start == 0 else f"insert into compared {keep}")
-        bench.execute(f"drop table {predicted}")
-    bench.execute("drop table numbered")
-    bench.execute("drop table portion")
-    return "compared"
+
+
+def _gamma(comparison: Comparison) -> str:
+    last = len(comparison.observed) - 1
+    numbers = [-1, *range(last, 0, -1)]
+    cases = " ".join(
+        f"when {DUCKDB.render(level.condition)} then {number}"
+        for level, number in zip(comparison.levels, numbers, strict=False)
+    )
+    return f"(case {cases} else 0 end)::tinyint"
 
 
 def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, least: float | None = None) -> str:
@@ -299,7 +295,7 @@ def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, l
 
         return predict_on_spark(bench, model, pairs, wide=wide, least=least)
     bench.execute(
-        f"create or replace table splink_pairs as select '0' as match_key, l as join_key_l, r as join_key_r from {pairs}"
+        f"create or replace view splink_pairs as select '0' as match_key, l as join_key_l, r as join_key_r from {pairs}"
     )
     api = DuckDBAPI(connection=bench.connection)
     settings = SettingsCreator(**splink_settings(model, "duckdb", wide=wide))
@@ -308,7 +304,7 @@ def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, l
     for column in frequency_columns(model):
         linker.table_management.register_term_frequency_lookup(api.register(f"share_of_{column}"), column)
     predicted = linker.inference.predict(threshold_match_weight=least, warning_mode="never").physical_name
-    bench.execute("drop table splink_pairs")
+    bench.execute("drop view splink_pairs")
     return predicted
 
 

@@ -94,6 +94,7 @@ class IdentitySettings(Entry):
     threshold: float = 0.5
     household_caution: Annotated[float, Field(ge=0)] = 3
     name_alone: float = 4
+    quoted_order: Annotated[float, Field(gt=0)] = 15
     strong: float = 8
     margin: Annotated[float, Field(ge=0)] = 3
     blocking: Annotated[list[BlockingRule], Field(min_length=1)]

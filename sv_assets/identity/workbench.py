@@ -11,6 +11,7 @@
 | dead_value | `field`, `value`: e-mails, phones and identifiers that are no evidence                      |
 | pair       | `l`, `r`: numbers of records, `l < r`                                                       |
 | named      | `id`, `target`: records that name another one as the same person (see `name`)               |
+| quoted     | `id`, `target`: records that name an order, and who placed it (see `quote`)                  |
 
 `identical` is `form` where two records with this form must be one person, else NULL: those need no comparison.
 """
@@ -110,6 +111,7 @@ class Workbench:
         self.execute("create table dead_value (field varchar, value varchar)")
         self.execute("create table pair (l bigint, r bigint)")
         self.execute("create table named (id varchar, target varchar)")
+        self.execute("create table quoted (id varchar, target varchar)")
 
     @property
     def id_columns(self) -> list[str]:
@@ -145,12 +147,19 @@ class Workbench:
         self.connection.unregister("arriving")
         self.records += table.num_rows
 
-    def name(self, ids: list[str], targets: list[str]) -> None:
-        """Say that each of the records `ids` names the record of `targets` at the same place as the same person."""
-        self.connection.register(
-            "arriving", pa.table({"id": pa.array(ids, pa.string()), "target": pa.array(targets, pa.string())})
-        )
-        self.execute("insert into named select distinct id, target from arriving")
+    def name(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Say of each pair of ids that the first record names the second one as the same person."""
+        self._add_pairs("named", pairs)
+
+    def quote(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Say of each pair of ids that the first record names an order that the second one placed."""
+        self._add_pairs("quoted", pairs)
+
+    def _add_pairs(self, table: str, pairs: Iterable[tuple[str, str]]) -> None:
+        pairs = list(pairs)
+        columns = {name: pa.array([pair[at] for pair in pairs], pa.string()) for at, name in enumerate(("id", "target"))}
+        self.connection.register("arriving", pa.table(columns))
+        self.execute(f"insert into {table} select distinct id, target from arriving")
         self.connection.unregister("arriving")
 
     def judge_blocks(self) -> None:
@@ -229,11 +238,22 @@ class Workbench:
         for column in self.contacts:
             columns = [column, "folded"] if column == "emails" else [column]
             for name in columns:
-                dead = f"(select list(value) from dead_value where field = '{column}')"
                 if not self.one(f"select count(*) from dead_value where field = '{column}'"):
                     continue
-                kept = f"list_filter({name}, lambda v: not list_contains({dead}, v))"
-                self.execute(f"update record set {name} = nullif({kept}, []) where list_has_any({name}, {dead})")
+                self.execute(
+                    f"""
+                    create temp table kept as
+                    with dead as (select distinct value from dead_value where field = '{column}'),
+                         has as (select n, unnest({name}) as value, generate_subscripts({name}, 1) as place from record),
+                         concerned as (select distinct n from has semi join dead using (value))
+                    select n, list(value order by place) as alive
+                    from concerned left join (select * from has anti join dead using (value)) using (n)
+                    group by n
+                    """
+                )
+                self.execute(f"update record set {name} = list_filter(alive, lambda v: v is not null) from kept where record.n = kept.n")
+                self.execute(f"update record set {name} = null where {name} = []")
+                self.execute("drop table kept")
         # As `is_more_than_a_name` says of what is left.
         own = " or ".join(f"{column} is not null" for column in ("emails", "mobiles", *self.id_columns))
         named = (

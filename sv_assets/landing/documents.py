@@ -185,20 +185,20 @@ def element(name: str, value: Any) -> bytes:
     return bson.encode({name: value}, codec_options=CODEC)[4:-1]
 
 
-def pending_depends_on_row(source: Source) -> bool:
+def pending_depends_on_row(catalogue: Catalogue, source: Source) -> bool:
     """Whether only some rows of a source describe a person, and none is worked off by identity for another reason."""
     feed = source.entry.feeds.party
-    return feed is not None and feed.when_empty is not None and not source.feeds_into("address")
+    alone = not source.feeds_into("address") and not catalogue.is_quoted(source)
+    return feed is not None and feed.when_empty is not None and alone
 
 
 def first_pending(source: Source, record: Record) -> Sequence[str]:
-    """The stations for a row that is the first of its key: there is no party record to take back of one that has none."""
+    """The stations for a row that is the first of its key, where they depend on the row (see `pending_depends_on_row`).
+
+    There is no party record to take back of one that describes nobody.
+    """
     feed = source.entry.feeds.party
-    if (
-        feed is None
-        or not pending_depends_on_row(source)
-        or field_value(source, record.fields, feed.when_empty) is None
-    ):
+    if feed is None or field_value(source, record.fields, feed.when_empty) is None:
         return source.stations
     return [station for station in source.stations if station != STATION_OF_FEED["party"]]
 

@@ -83,6 +83,7 @@ class LandingWriter:
         self.collection = store.landing[source.key]
         self.quarantine = Quarantine(store, source.key)
         ensure_indexes(self.collection, landing_indexes(catalogue, source))
+        self._pending_depends_on_row = pending_depends_on_row(catalogue, source)
         may_be_empty = not (goes_on or source.is_queue)
         self._is_first_load = may_be_empty and self.collection.estimated_document_count() == 0
         self._ask_first = True
@@ -93,7 +94,7 @@ class LandingWriter:
         records = newest_per_key(batch.records)
         rejected = list(batch.rejected)
         documents: dict[object, LandingDocument] = {}
-        depends_on_row = self._is_first_load and pending_depends_on_row(self.source)
+        depends_on_row = self._is_first_load and self._pending_depends_on_row
         for (key, record), fields in zip(records.items(), encoded_fields([*records.values()]), strict=True):
             try:
                 pending = first_pending(self.source, record) if depends_on_row else None

@@ -37,7 +37,7 @@ class Ran:
 
     @property
     def written(self) -> dict[str, int]:
-        numbers = {asset: metadata["documents_written"] for asset, metadata in self.metadata.items()}
+        numbers = {asset: metadata.get("documents_written", 0) for asset, metadata in self.metadata.items()}
         return {asset: number for asset, number in numbers.items() if number}
 
     @property
@@ -80,7 +80,7 @@ def test_the_first_run_brings_everything_to_the_customers(runs: Runs) -> None:
     assert runs.first.result.success
     assert len(runs.first.customers) > 15
     for asset, metadata in runs.first.metadata.items():
-        assert metadata["dagster/row_count"] > 0, asset
+        assert metadata["dagster/row_count"] > 0 or asset == "identity/review", asset
         assert metadata["seconds"] >= 0, asset
     landing = runs.first.metadata["landing/crm/customer"]
     assert landing["read"] == landing["inserted"] == landing["dagster/row_count"]

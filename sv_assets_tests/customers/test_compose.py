@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from sv_assets.customers.compose import LATEST, Known, compose
 from sv_assets.customers.contacts import yes_or_no
-from sv_assets.identity.compared import Description, compared_form
+from sv_assets.identity.compared import Description, compared_form, exchange_of
 from sv_assets.identity.settings import load_settings
 from sv_assets.mongo import CODEC, Document, content_hash
 from sv_assets_tests.retailer import day
 
+exchange_of("+441332000000")  # loads the numbering plan, which is too slow for the first example of hypothesis
+NOBODY = load_settings().values_of_nobody
 PERSON = {"first": "Jane", "last": "Smith"}
 
 
@@ -43,7 +45,7 @@ def record(number: int, name: Document | None = None, **known: Any) -> Document:
                 phones=tuple(phones),
                 born=born,
             ),
-            load_settings().values_of_nobody,
+            NOBODY,
         ),
     }
 
@@ -195,7 +197,7 @@ def test_an_address_written_in_two_ways_is_one_and_the_valid_ones_come_first() -
         ("1 High St.", [2, 3]),
         ("2 Low Rd", [1]),
     ]
-    assert composed(*records)["lookup"]["postcode_surnames"] == ["SW1A1AA smith"]
+    assert composed(*records)["lookup"]["postcode_surnames"] == ["SW1A 1AA smith"]
 
 
 @pytest.mark.parametrize("moment", [None, "", "soon", 7, dt.datetime(2026, 1, 1), day(1), "2026-11-01T00:00:00+00:00"])

@@ -186,7 +186,7 @@ def test_who_shares_an_email_is_found_with_all_the_others_the_best_customer_firs
 
 @pytest.mark.parametrize(
     ("ask", "value"),
-    [(find.by_email, "jane"), (find.by_email, "noemail@x.com"), (find.by_phone, "5"), (find.by_postcode, " - ")],
+    [(find.by_email, "jane"), (find.by_phone, "5"), (find.by_postcode, " - ")],
 )
 def test_what_cannot_be_looked_for_is_one_sentence_without_the_value(store: Store, ask: Any, value: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^That is not .* Give it|^That is not .*\.$") as error:

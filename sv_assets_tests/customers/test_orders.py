@@ -152,7 +152,7 @@ def test_a_guest_order_describes_its_own_person(shop: Retailer) -> None:
     customer = shop.the_customer()
     assert customer["orders"]["count"] == 1
     assert {a["table"] for a in customer["accounts"]} == {"dbo.Customer", "dbo.OrderHeader"}
-    assert customer["lookup"]["postcodes"] == ["SW1A1AA"]
+    assert customer["lookup"]["postcodes"] == ["SW1A 1AA"]
     shop.account(11, "Peter", "Jones")
     shop.order(1, AccountId=11)
     shop.run()

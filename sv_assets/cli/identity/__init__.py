@@ -2,12 +2,12 @@
 
 import typer
 
-from sv_assets.cli.identity import applying, deciding, looking
+from sv_assets.cli.identity import applying, deciding, explaining, looking
 from sv_assets.cli.identity.evaluate import evaluate
 
 app = typer.Typer(no_args_is_help=True, help="Who is who: which records are one person, why, and how good that is.")
 app.command("status")(looking.status)
-app.command("explain")(looking.explain)
+app.command("explain")(explaining.explain)
 app.command("review")(looking.review)
 app.command("merge")(deciding.merge)
 app.command("split")(deciding.split)

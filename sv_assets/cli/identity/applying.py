@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sv_assets.cli.output import JsonOption, console, errors, print_json, safe, table
-from sv_assets.errors import ConfigurationError
+from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, safe, table
 
 if TYPE_CHECKING:
     from sv_assets.identity.full import Preview
@@ -103,6 +102,7 @@ def rerun(
 ) -> None:
     """Decide anew about everybody, with another model or other settings: what that would change, and with --apply do it."""
     from sv_assets.identity.full import preview
+    from sv_assets.identity.resolution import applied_now
     from sv_assets.identity.settings import load_settings
     from sv_assets.mongo import store_from_environment
 
@@ -113,6 +113,11 @@ def rerun(
         return
     with errors.status("deciding about everybody"):
         found = preview(store, wanted, model)
+    applied = applied_now(store)
+    if applied is not None and applied.settings.placeholders != wanted.placeholders:
+        complain(
+            "The placeholders differ as well. Records are made anew by --apply; what that changes is not in the numbers."
+        )
     if json:
         print_json({"applied": False, **asdict(found)})
     else:
@@ -154,8 +159,9 @@ def _apply(store: "Store", settings: "IdentitySettings", model: str, json: bool)
 
 
 def _show_preview(found: "Preview") -> None:
+    console.print(f"With model {found.model} this would change; nothing has been changed.", style="bold")
     table(
-        f"With model {found.model}: what would change, and nothing has",
+        "",
         ["", "count"],
         [
             ["records", found.records],
@@ -180,7 +186,7 @@ def _show_preview(found: "Preview") -> None:
 def _moved(before: "Model", after: "Model") -> list[dict[str, Any]]:
     """The levels whose bits against strangers differ most between two models."""
     known = {comparison.name: comparison for comparison in before.comparisons}
-    moved = [
+    moved: list[dict[str, Any]] = [
         {
             "comparison": comparison.name,
             "level": level.name,

@@ -1,14 +1,14 @@
 """`sv identity merge, split, undo, decisions`: what humans decide, which wins over every rule and model."""
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sv_assets.cli.output import JsonOption, complain, console, print_json, safe, table
+from sv_assets.cli.output import JsonOption, complain, console, lines, print_json, safe, table
 from sv_assets.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def split(
     records: Annotated[
         str | None, typer.Option("--records", help="Of a customer, the records to take out of it, with commas between.")
     ] = None,
-    reason: _Reason = "",
+    *,
+    reason: _Reason,
     actor: _Actor = None,
     later: _Later = False,
     json: JsonOption = False,
@@ -131,13 +132,12 @@ def _carry_out(store: "Store", act: "Callable[[], Document]", later: bool, json:
 
     decision = act()
     records, before = _around(store, decision)
-    known = _events(store, {*before.values()}) if not later else []
     if not later:
         refresh_identities(store)
     after = _customers(store, records)
-    seen = {event["_id"] for event in known}
-    events = [] if later else [e for e in _events(store, {*before.values(), *after.values()}) if e["_id"] not in seen]
-    events = [e for e in events if e["at"] >= decision["at"]]
+    after |= _customers(store, _records_of(store, after.values()))  # who came along
+    found = _events(store, {*before.values(), *after.values()})
+    events = [event for event in found if event["at"] >= decision["at"]]
     if json:
         print_json(
             {
@@ -151,7 +151,8 @@ def _carry_out(store: "Store", act: "Callable[[], Document]", later: bool, json:
             }
         )
         return
-    console.print(f"Decision {decision['_id']}, by {safe(decision['actor'])}.")
+    what = f"{decision['of']} taken back" if decision["kind"] == "undo" else decision["_id"]
+    console.print(f"Decision {what}, by {safe(decision['actor'])}.")
     if later:
         console.print("The next run carries it out: [bold]sv run[/].")
         return
@@ -168,11 +169,15 @@ def _carry_out(store: "Store", act: "Callable[[], Document]", later: bool, json:
 
 def _around(store: "Store", decision: "Document") -> tuple[list[str], dict[str, str | None]]:
     """The records that may move: those decided about, and all that share a customer with one of them."""
-    party = store.identity["party_records"]
-    customers = decision["customers"]
-    mates = {r["_id"] for r in party.find({"customer_id": {"$in": customers}}, {"deleted": 1}) if not r["deleted"]}
-    records = sorted(mates | set(decision["records"]))
+    records = sorted({*_records_of(store, decision["customers"]), *decision["records"]})
     return records, _customers(store, records)
+
+
+def _records_of(store: "Store", customers: "Iterable[str | None]") -> list[str]:
+    """The live records of these customers."""
+    wanted = {"customer_id": {"$in": sorted({customer for customer in customers if customer})}}
+    found = store.identity["party_records"].find(wanted, {"deleted": 1})
+    return sorted(record["_id"] for record in found if not record["deleted"])
 
 
 def _customers(store: "Store", records: list[str]) -> "dict[str, str | None]":
@@ -198,7 +203,7 @@ def _by_customer(customers: dict[str, str | None]) -> dict[str, list[str]]:
 
 def _show_parts(title: str, customers: dict[str, str | None]) -> None:
     parts = _by_customer(customers)
-    table(title, ["customer", "records"], [[customer, safe("\n".join(records))] for customer, records in parts.items()])
+    table(title, ["customer", "records"], [[customer, lines(records)] for customer, records in parts.items()])
 
 
 def _complain_if_not_so(decision: "Document", after: dict[str, str | None]) -> None:

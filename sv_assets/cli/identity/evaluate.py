@@ -44,8 +44,8 @@ def evaluate(
 def _show(measured: "Evaluation") -> None:
     found = measured.found
     table(
-        f"Threshold {measured.threshold:g}",
-        ["", "precision", "recall", "f1"],
+        "",
+        [f"threshold {measured.threshold:g}", "precision", "recall", "f1"],
         [
             [name, *(f"{value:.5f}" for value in (quality.precision, quality.recall, quality.f1))]
             for name, quality in (
@@ -55,25 +55,20 @@ def _show(measured: "Evaluation") -> None:
             )
         ],
     )
-    households = (
-        "no households seen" if found.households is None else f"{found.households:.2f} household pairs for each"
-    )
+    households = "sees none" if found.households is None else f"sees {found.households:.2f} for each pair of one person"
     console.print(
         f"{measured.false_merges_per_10000:.2f} false merges in 10,000 records.\n"
-        f"{found.records:,} records: {found.pairs:,} pairs compared, {found.links:,} links, {found.identical:,} records "
-        f"that say the same as another, {found.clusters:,} clusters, the largest of {found.largest:,} records; {households}."
+        f"{found.records:,} records, {found.pairs:,} pairs compared, {found.links:,} links, {found.identical:,} records "
+        f"that say the very same as another; {found.clusters:,} clusters, the largest of {found.largest:,} records. "
+        f"Pairs of people of one household: the model {households}.\n"
     )
-    console.print()
     if found.blocks:
-        table(
-            f"The largest of {found.capped:,} blocks left out; {found.dead_values:,} contact values are no evidence",
-            ["block", "records"],
-            [[safe(name), records] for name, records in found.blocks],
+        console.print(
+            f"{found.capped:,} blocks were left out as too large; {found.dead_values:,} e-mails, phones and identifiers "
+            "of too many people are no evidence."
         )
+        table("", ["largest left out", "records"], [[safe(name), records] for name, records in found.blocks])
     if found.stopped:
-        table("For review, by guard", ["guard", "stopped"], [[guard, count] for guard, count in found.stopped.items()])
-    table(
-        f"Peak memory {measured.peak_rss_mb:,.0f} MB",
-        ["phase", "seconds"],
-        [[phase, seconds] for phase, seconds in measured.seconds.items()],
-    )
+        table("", ["for review", "stopped"], [[guard, count] for guard, count in found.stopped.items()])
+    table("", ["phase", "seconds"], [[phase, seconds] for phase, seconds in measured.seconds.items()])
+    console.print(f"Peak memory {measured.peak_rss_mb:,.0f} MB, with all processes.")

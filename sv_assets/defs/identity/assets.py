@@ -24,7 +24,9 @@ _COMMON: dict[str, Any] = {
 _PEOPLE = {
     key for feed in ("party", "address") for source in load_catalogue().feeding(feed) for key in landed_keys(source)
 }
-LINKS, CLUSTERS, HOUSEHOLDS, REVIEW = (dg.AssetKey(["identity", n]) for n in ("links", "clusters", "households", "review"))
+LINKS, CLUSTERS, HOUSEHOLDS, REVIEW = (
+    dg.AssetKey(["identity", n]) for n in ("links", "clusters", "households", "review")
+)
 
 
 @dg.asset(
@@ -47,6 +49,7 @@ def party_records(
 
 @dg.multi_asset(
     name="identity__resolution",
+    can_subset=True,
     specs=[
         dg.AssetSpec(
             LINKS,
@@ -78,32 +81,30 @@ def resolution(
     started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         report = refresh_identities(store, full=config.full)
-        seconds = round(time.monotonic() - started, 3)
-        yield dg.MaterializeResult(
-            asset_key=LINKS, metadata={**place_of(store, "identity", "links"), **_of_links(store, report, seconds)}
-        )
-        yield dg.MaterializeResult(
-            asset_key=CLUSTERS,
-            metadata={**place_of(store, "identity", "clusters"), **_of_clusters(store), **report.details},
-        )
-        yield dg.MaterializeResult(asset_key=HOUSEHOLDS, metadata=place_of(store, "identity", "households"))
-        yield dg.MaterializeResult(
-            asset_key=REVIEW, metadata={**place_of(store, "identity", "review"), **_of_review(store)}
-        )
+        of_all = {"seconds": round(time.monotonic() - started, 3), "mode": report.mode}
+        for key, metadata in (
+            (LINKS, _of_links(store, report)),
+            (CLUSTERS, {**_of_clusters(store), **report.details}),
+            (HOUSEHOLDS, {}),
+            (REVIEW, _of_review(store)),
+        ):
+            if key not in context.selected_asset_keys:
+                continue
+            yield dg.MaterializeResult(
+                asset_key=key, metadata={**place_of(store, "identity", key.path[-1]), **of_all, **metadata}
+            )
 
 
-def _of_links(store: Store, report: IdentityReport, seconds: float) -> Document:
+def _of_links(store: Store, report: IdentityReport) -> Document:
     """What the run did, and its pictures: weights against the threshold, rules, blocks that were left out."""
     applied = applied_now(store)
     metadata: Document = {
-        "mode": report.mode,
         "model": report.model or "none yet",
         "documents_read": report.read,
         "inserted": report.inserted,
         "updated": report.updated,
         "deleted": report.deleted,
         WRITTEN: report.written,
-        "seconds": seconds,
     }
     if applied is not None and report.read:
         weights = pictures.match_weights(sorted(report.weights.items()), applied.settings.threshold)
@@ -133,7 +134,10 @@ def _of_clusters(store: Store) -> Document:
 
 def _of_review(store: Store) -> Document:
     guards = Counter(item["guard"] for item in store.identity["review"].find({}, {"guard": 1}))
-    return {"waiting_for_a_human": sum(guards.values()), **{f"stopped_by_{guard}": n for guard, n in sorted(guards.items())}}
+    return {
+        "waiting_for_a_human": sum(guards.values()),
+        **{f"stopped_by_{guard}": n for guard, n in sorted(guards.items())},
+    }
 
 
 def _picture(svg: str, title: str) -> dg.MarkdownMetadataValue:

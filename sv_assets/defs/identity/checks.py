@@ -73,7 +73,9 @@ def people_are_found(mongo: MongoResource) -> dg.AssetCheckResult:
     least_precision, least_recall = 0.99, 0.93
     file = settings.variable(TRUTH)
     if file is None or not Path(file).exists():
-        return dg.AssetCheckResult(passed=True, description="Nobody knows the truth here; embedded estates do.")
+        return dg.AssetCheckResult(
+            passed=True, description="The truth is known of 0 records here; embedded estates know it of all."
+        )
     with explained_failures(), mongo.store() as store:
         quality = quality_of_estate(store, read_truth(Path(file)))
     found = quality["clusters"]

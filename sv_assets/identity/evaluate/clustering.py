@@ -13,10 +13,18 @@ import pyarrow as pa
 
 from sv_assets.identity.division import CERTAIN, IDENTICAL, MODEL, Division, Link, Profile, divide
 from sv_assets.identity.evaluate.measures import Labels
+from sv_assets.identity.linking import MOST_IDENTICAL
 from sv_assets.identity.workbench import Workbench
 
 PORTION = 50_000
 """So many records with links are divided at a time, or one component where that is larger."""
+CHAIN = f"""
+    select before as l, n as r from (
+        select lag(n) over (partition by identical order by id) as before, n, count(*) over (partition by identical) as same
+        from record join name_of using (n) where identical is not null)
+    where before is not null and same <= {MOST_IDENTICAL}
+    """
+"""SQL for the records that say the very same, each with the next one by id."""
 Places = npt.NDArray[np.int64]
 
 
@@ -27,10 +35,7 @@ def clustered(bench: Workbench, *, households: bool) -> Iterator[tuple[Division,
         create or replace temp table link as
         select l, r, weight, rule, name_alone, conflict, false as identical from scored
         union all
-        select before, n, {CERTAIN - 1}, null, false, null, true from (
-            select lag(n) over (partition by identical order by id) as before, n
-            from record join name_of using (n) where identical is not null)
-        where before is not null
+        select l, r, {CERTAIN - 1}, null, false, null, true from ({CHAIN})
         """
     )
     ends = bench.execute("select l, r from link").fetchnumpy()
@@ -89,8 +94,8 @@ def _divided(bench: Workbench, portion: int, households: bool) -> tuple[Division
         profiles[record] = Profile(first, last, gender, born, tuple(given or ())[1 if first else 0 :])
 
     def link(row: Sequence[Any]) -> Link:
-        l, r, weight, rule, name_alone, conflict, identical = row
-        a, b = names[l], names[r]
+        left, right, weight, rule, name_alone, conflict, identical = row
+        a, b = names[left], names[right]
         reason = IDENTICAL if identical else MODEL if rule is None else rules[rule]
         return Link(min(a, b), max(a, b), weight, reason, name_alone, conflict)
 

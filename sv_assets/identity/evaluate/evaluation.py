@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sv_assets.errors import ConfigurationError
-from sv_assets.identity.evaluate.clustering import clustered
+from sv_assets.identity.evaluate.clustering import CHAIN, clustered
 from sv_assets.identity.evaluate.measures import (
     Labels,
     Quality,
@@ -25,6 +25,7 @@ from sv_assets.identity.evaluate.measures import (
 from sv_assets.identity.evaluate.memory import PeakMemory
 from sv_assets.identity.evaluate.preparation import prepared
 from sv_assets.identity.evaluate.records import open_records, read_truth
+from sv_assets.identity.linking import MOST_IDENTICAL
 from sv_assets.identity.model import Model
 from sv_assets.identity.scoring import score, train
 from sv_assets.identity.settings import IdentitySettings
@@ -209,10 +210,10 @@ def _entities(bench: Workbench, path: Path) -> tuple[Labels, int]:
             f"{path} says of the record_id {record} that it is {entities} entities; leave one of the rows."
         )
     rows = bench.execute(
-        "select n, entity from (select distinct * from truth) join name_of using (id)"
-    ).to_arrow_table()
+        "select n, dense_rank() over (order by entity) as entity from (select distinct * from truth) join name_of using (id)"
+    ).fetchnumpy()
     entities = np.full(bench.records, -1, dtype=np.int64)
-    entities[rows["n"].to_numpy()] = rows["entity"].combine_chunks().dictionary_encode().indices.to_numpy()
+    entities[rows["n"]] = rows["entity"]
     unknown = int(bench.one("select count(distinct id) from truth anti join name_of using (id)"))
     bench.execute("drop table truth")
     return entities, unknown
@@ -234,7 +235,9 @@ def _links(bench: Workbench, entities: Labels) -> Quality:
     ends = bench.execute("select l, r from scored where conflict is null").fetchnumpy()
     left, right = np.asarray(ends["l"]), np.asarray(ends["r"])
     both = told[left] & told[right]
-    alike = bench.execute("select n, identical from record where identical is not null").fetchnumpy()
+    alike = bench.execute(
+        f"select n, identical from record qualify count(identical) over (partition by identical) between 1 and {MOST_IDENTICAL}"
+    ).fetchnumpy()
     same = np.full(bench.records, -1, dtype=np.int64)
     same[alike["n"]] = alike["identical"]
     place = np.cumsum(told) - 1
@@ -250,10 +253,10 @@ def _found(bench: Workbench, model: Model, clusters: Labels, pairs: int, stopped
         records=bench.records,
         pairs=pairs,
         links=int(bench.one("select count(*) from scored where conflict is null")),
-        identical=int(bench.one("select count(identical) - count(distinct identical) from record")),
+        identical=int(bench.one(f"select count(*) from ({CHAIN})")),
         clusters=len(sizes),
         largest=int(sizes.max(initial=0)),
-        households=model.households / model.matches if model.households else None,
+        households=float(model.households / model.matches) if model.households else None,
         capped=int(bench.one("select count(*) from dead_key")),
         blocks=[(bench.settings.blocking[rule].name, records) for rule, records in blocks],
         dead_values=int(bench.one("select count(*) from dead_value")),
@@ -287,10 +290,7 @@ def _write_links(bench: Workbench, model: Model, clusters: Labels, path: Path) -
                 {", ".join(levels)}
             from scored
             union all
-            select before, n, null, null, null, 'identical', false, null, {nothing} from (
-                select lag(n) over (partition by identical order by id) as before, n
-                from record join name_of using (n) where identical is not null)
-            where before is not null
+            select l, r, null, null, null, 'identical', false, null, {nothing} from ({CHAIN})
         )
         select least(a.id, b.id), greatest(a.id, b.id), x.cluster = y.cluster, link.* exclude (l, r)
         from link join name_of a on a.n = l join name_of b on b.n = r

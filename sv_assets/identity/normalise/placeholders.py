@@ -65,7 +65,7 @@ class Placeholders:
 
     def is_phone(self, e164: str) -> bool:
         """True if the number is listed, or ends in six equal digits, or in nine that count up, where those rules are on."""
-        digits = _digits(e164)
+        digits = _digits(e164.removeprefix("+"))
         return (
             e164 in self.phone_numbers
             or digits in self.phone_numbers
@@ -117,4 +117,4 @@ def _full(first: str | None, last: str | None) -> str:
 
 
 def _digits(text: str) -> str:
-    return "".join(ch for ch in text if ch in "0123456789")
+    return text if text.isascii() and text.isdigit() else "".join(ch for ch in text if ch in "0123456789")
