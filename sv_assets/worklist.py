@@ -6,7 +6,7 @@ in between. So no crash can separate a change from the work it causes.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pymongo import IndexModel, UpdateMany
@@ -27,13 +27,13 @@ def mark_pending(ids: Iterable[Any], station: str) -> list[UpdateMany]:
 
 
 def clear_pending(
-    documents: Iterable[Document], station: str, token: str, *, forget: str | None = None
+    documents: Iterable[Document], station: str, token: str, *, forget: Sequence[str] = ()
 ) -> list[UpdateMany]:
     """Updates that take documents off the work list of `station`, unless they changed since they were read.
 
     `token` is the field under `_sv` that changes with every write: the compare-and-set that no second predicate is
     needed for. A `hash` is one document's own, so many are compared in one update; a `revision` is shared by many
-    documents, so one update compares those that were read with the same one. `forget` names a field under `_sv` that the
+    documents, so one update compares those that were read with the same one. `forget` names fields under `_sv` that the
     station needs no more.
     """
     rest: Any = {"$setDifference": [{"$ifNull": ["$_sv.pending", []]}, [station]]}
@@ -48,8 +48,8 @@ def clear_pending(
             read = list({document["_sv"].get(token) for document in batch})
             unchanged = {"$in": [f"$_sv.{token}", {"$literal": read}]}
             fields: Document = {"_sv.pending": {"$cond": [unchanged, cleared, kept]}}
-            if forget:
-                fields[f"_sv.{forget}"] = {"$cond": [unchanged, "$$REMOVE", {"$ifNull": [f"$_sv.{forget}", "$$REMOVE"]}]}
+            for name in forget:
+                fields[f"_sv.{name}"] = {"$cond": [unchanged, "$$REMOVE", {"$ifNull": [f"$_sv.{name}", "$$REMOVE"]}]}
             change = [{"$set": fields}]
             updates.append(UpdateMany({"_id": {"$in": [document["_id"] for document in batch]}}, change))
     return updates

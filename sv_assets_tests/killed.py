@@ -1,6 +1,7 @@
 """Kills the stations at every write, in processes of their own, and compares what the next run makes of it.
 
-Run as `python -m sv_assets_tests.killed <mongo url> <prefix>`; the last line that it prints is a JSON object:
+Run as `python -m sv_assets_tests.killed <mongo url> <prefix> [rerun]`; what is killed is a run of all stations, or a full
+re-run of identity with another model (whose next run is one of all stations). The last line that it prints is a JSON object:
 `{"writes": <how many kills>, "different": [<the write that was never sent, and which collection differs>]}`.
 
 The kill comes when the N-th write command is about to be sent, so the work of every write before it is done and none
@@ -12,13 +13,20 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
+from sv_assets.identity import scoring
+from sv_assets.identity.full import rerun
+from sv_assets.identity.model import built_in
+from sv_assets.identity.resolution import IdentityReport, store_model
+from sv_assets.identity.settings import load_settings
 from sv_assets.mongo import Document, Store
+from sv_assets_tests.identity.small_estate import plain_predict
 from sv_assets_tests.retailer import Retailer, day
 
 WRITES = {"insert", "update", "delete", "findAndModify"}
@@ -140,21 +148,49 @@ def restore(store: Store, documents: dict[tuple[str, str], list[Document]]) -> N
                 database[name].insert_many(there)
 
 
-def main(url: str, prefix: str) -> None:
+def another_model(store: Store) -> None:
+    """Decide about everybody with a model that knows no households, and a lower threshold."""
+    model = replace(built_in(), households=None)
+    store_model(store, model)
+    rerun(store, load_settings().model_copy(update={"threshold": -6.0}), model.version, IdentityReport())
+
+
+def main(url: str, prefix: str, what: str = "run") -> None:
+    scoring.predict = plain_predict  # type: ignore[assignment]  # Splink would take most of the time, and writes nothing
+
     def opened(listener: CommandListener | None = None) -> Store:
         return Store(MongoClient(url, event_listeners=[listener] if listener else []), prefix)
 
     def prepare() -> None:
         shop = Retailer(opened())
         before(shop)
-        change(shop)
+        if what == "run":
+            change(shop)
 
     def killed_at(number: int) -> None:
         restore(opened(), changed)
-        Retailer(opened(KillAtWrite(number))).run()
+        act(opened(KillAtWrite(number)))
+
+    def act(store: Store) -> None:
+        if what == "run":
+            Retailer(store).run()
+        else:
+            another_model(store)
+
+    def act_and_run() -> None:
+        act(opened())
+        Retailer(opened()).run()
 
     def run() -> None:
-        Retailer(opened()).run()
+        """After a re-run that was killed: what is applied is carried out; where it was not yet, it is asked for again."""
+        store = opened()
+        if what == "rerun" and not is_applied(store):
+            another_model(store)
+        Retailer(store).run()
+
+    def is_applied(store: Store) -> bool:
+        state = store.identity["state"].find_one({"_id": "applied"})
+        return state is not None and state["settings"]["threshold"] == -6.0
 
     def looked_at(look: Callable[[Store], Any]) -> Any:
         store = opened()
@@ -165,7 +201,7 @@ def main(url: str, prefix: str) -> None:
 
     assert in_a_process_of_its_own(prepare) == 0
     changed = looked_at(contents)
-    assert in_a_process_of_its_own(run) == 0
+    assert in_a_process_of_its_own(act_and_run) == 0
     expected = looked_at(state)
     number, different = 1, []
     while (code := in_a_process_of_its_own(partial(killed_at, number))) == KILLED:

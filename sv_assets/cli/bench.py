@@ -70,9 +70,19 @@ def queue(
 @app.command()
 def identity(
     records: Annotated[int, typer.Option(min=100, help="How many party records.")] = 100_000,
+    landed: Annotated[
+        bool,
+        typer.Option(
+            "--landed", help="In MongoDB, from landed party records to customers, and then a few that change."
+        ),
+    ] = False,
+    changed: Annotated[int, typer.Option(min=1, help="With --landed: how many records change.")] = 1_000,
     json: JsonOption = False,
 ) -> None:
     """Find the persons among records of the seed generator from scratch, and measure how well and how fast."""
+    if landed:
+        _landed_identity(records, changed, json)
+        return
     with _of_a_checkout():
         from benchmarks.identity import measure_identity
     errors.print(f"Evaluating {records:,} records; some {20 + records // 1500} seconds or more")
@@ -86,6 +96,24 @@ def identity(
         f"{figures['records_per_s']:,} records/s from scratch. Peak memory {figures['peak_rss_mb']:,} MB.\nSeconds: {phases}.\n"
         f"Pairs: precision [bold]{pairs['precision']:.5f}[/], recall [bold]{pairs['recall']:.5f}[/]. Within clusters: precision "
         f"[bold]{clusters['precision']:.5f}[/], recall [bold]{clusters['recall']:.5f}[/]."
+    )
+
+
+def _landed_identity(records: int, changed: int, json: bool) -> None:
+    with _of_a_checkout():
+        from benchmarks.landed_identity import measure_landed_identity
+    errors.print(
+        f"Filling a MongoDB of its own with {records:,} party records; some {60 + records // 300} seconds or more"
+    )
+    figures = measure_landed_identity(records, changed)
+    if json:
+        print_json(figures)
+        return
+    console.print(
+        f"{records:,} party records from scratch in [bold]{figures['scratch_seconds']:,} s[/] ({figures['records_per_s']:,} a "
+        f"second), {figures['customers']:,} customers, peak memory {figures['peak_rss_mb']:,} MB.\n"
+        f"{changed:,} changed ones among them in [bold]{figures['changed_seconds']:,} s[/], peak memory "
+        f"{figures['changed_peak_rss_mb']:,} MB."
     )
 
 

@@ -26,7 +26,7 @@ FACT_STATIONS = ("orders", "interactions", "consents")
 STATION = "match"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _INDEXES = {
-    "clusters": [PENDING_INDEX, IndexModel([("anchor", 1)])],
+    "clusters": [PENDING_INDEX, IndexModel([("anchor", 1)]), IndexModel([("into", 1)], sparse=True)],
     "aliases": [IndexModel([("customer_id", 1)])],
     "events": [IndexModel([("customer_ids", 1), ("at", 1)])],
     "review": [IndexModel([("records", 1)]), IndexModel([("guard", 1)])],
@@ -71,6 +71,34 @@ def resolve(store: Store, customer_id: str) -> str:
     """The id that a customer has today: itself, or what its id is an alias of."""
     alias = store.identity["aliases"].find_one({"_id": customer_id})
     return str(alias["customer_id"]) if alias else customer_id
+
+
+def merged_ids(store: Store) -> dict[str, str]:
+    """What each id that was merged has become, as its cluster says.
+
+    Its records say so too, unless a run was killed before it came to them.
+    """
+    found = store.identity["clusters"].find({"into": {"$exists": True}}, {"into": 1}).batch_size(10_000)
+    into = {cluster["_id"]: cluster["into"] for cluster in found}
+    for identifier in into:
+        while into[identifier] in into:
+            into[identifier] = into[into[identifier]]
+    return into
+
+
+def merged_with(store: Store, customer_ids: Iterable[str]) -> set[str]:
+    """These ids, what they have become, and what was merged into one of those: what a killed run may have left on records."""
+    clusters = store.identity["clusters"]
+    found: set[str] = set()
+    frontier = set(customer_ids)
+    while frontier:
+        found |= frontier
+        near = [
+            *find_many(clusters, "_id", frontier, {"into": 1}),
+            *find_many(clusters, "into", frontier, {"into": 1}),
+        ]
+        frontier = {i for cluster in near for i in (cluster["_id"], cluster.get("into")) if i is not None} - found
+    return found
 
 
 def current_ids(store: Store, record_ids: Iterable[str]) -> dict[str, str]:
@@ -124,9 +152,9 @@ def settle(
     report.updated += updated
     _write_aliases(store, decided, known, now)
     before_records(decided)
-    moves = _moves(decided, closed, around)
+    moves = _moves(decided, closed, around, known)
     pending = [r for r in around.records.values() if r["_id"] in around.done and STATION in r["_sv"].get("pending", [])]
-    stay = clear_pending((r for r in pending if r["_id"] not in moves), STATION, "revision", forget="lost")
+    stay = clear_pending((r for r in pending if r["_id"] not in moves), STATION, "revision", forget=("before", "new"))
     bulk_write(identity["party_records"], [*moves.values(), *stay])
     report.count("records_assigned", len(moves))
     for cluster in decided:
@@ -145,9 +173,7 @@ def _tell(store: Store, events: list[Document]) -> None:
         return
     told = {e["_id"]: e["customer_ids"] for e in find_many(store.identity["events"], "_id", [e["_id"] for e in events])}
     others = [event for event in events if told[event["_id"]] != event["customer_ids"]]
-    insert_missing(
-        store.identity["events"], [{**e, "_id": ":".join([e["_id"], *e["customer_ids"]])} for e in others]
-    )
+    insert_missing(store.identity["events"], [{**e, "_id": ":".join([e["_id"], *e["customer_ids"]])} for e in others])
 
 
 def _write_aliases(store: Store, decided: list[Cluster], known: dict[str, Document], now: dt.datetime) -> None:
@@ -225,7 +251,13 @@ def _assign(around: Neighbourhood, known: dict[str, Document], store: Store) -> 
     """Gives each part its id. Returns the clusters, and the known ones that are left without a live record."""
     parts, records = around.division.groups, around.records
     part_of = {record: n for n, part in enumerate(parts) for record in part}
-    active = {identifier: c for identifier, c in known.items() if c["state"] != "merged"}
+    owners = {_survivor(i, known) for record in records.values() if (i := record.get("customer_id")) in known}
+    # Not what a customer has become that was once anchored here: its records are elsewhere.
+    active = {
+        identifier: cluster
+        for identifier, cluster in known.items()
+        if cluster["state"] != "merged" and (identifier in owners or cluster["anchor"] in records)
+    }
 
     def id_of(record: str) -> str | None:
         identifier = records[record].get("customer_id")
@@ -388,7 +420,9 @@ def _cluster_updates(
     return updates
 
 
-def _moves(decided: list[Cluster], closed: list[Document], around: Neighbourhood) -> dict[str, UpdateOne]:
+def _moves(
+    decided: list[Cluster], closed: list[Document], around: Neighbourhood, known: dict[str, Document]
+) -> dict[str, UpdateOne]:
     """By record, the update that gives it another customer_id, and takes it off the work list if it is done.
 
     Where it had another one before, or its customer is closed, what refers to the record must hear of it.
@@ -399,7 +433,8 @@ def _moves(decided: list[Cluster], closed: list[Document], around: Neighbourhood
     without_customer = {cluster["_id"] for cluster in closed}
     for identifier, record in around.records.items():
         before = record.get("customer_id")
-        after = new_ids.get(identifier) or became.get(before or "", before)
+        once = _survivor(before, known) if before in known else before
+        after = new_ids.get(identifier) or became.get(once or "", once)
         if after == before and before not in without_customer:
             continue
         done = identifier in around.done
@@ -410,7 +445,7 @@ def _moves(decided: list[Cluster], closed: list[Document], around: Neighbourhood
             "customer_id": after,
             "_sv.revision": {"$add": [{"$ifNull": ["$_sv.revision", 0]}, 1]},
             "_sv.pending": {"$cond": [{"$eq": [rest, []]}, "$$REMOVE", rest]},
-            **({"_sv.lost": "$$REMOVE"} if done else {}),
+            **({"_sv.before": "$$REMOVE", "_sv.new": "$$REMOVE"} if done else {}),
         }
         updates[identifier] = UpdateOne({"_id": identifier}, [{"$set": change}])
     return updates

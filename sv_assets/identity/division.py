@@ -130,7 +130,7 @@ class _Divider:
         self.households = households
         self.parent = {record: record for record in profiles}
         self.members: dict[str, list[str]] = {record: [record] for record in profiles}
-        # One set a group; several where a human has made one person of profiles that contradict each other.
+        # One set a group; several where a human or a source has made one person of profiles that contradict each other.
         self.profiles: dict[str, list[set[Profile]]] = {record: [{profile}] for record, profile in profiles.items()}
         self.apart: dict[str, set[str]] = defaultdict(set)
         for a, b in apart:
@@ -155,7 +155,7 @@ class _Divider:
                 continue
             found = self.guard(link, a, b)
             if found is None:
-                self.join(a, b, decided=link.reason == DECIDED)
+                self.join(a, b, told=link.reason in TOLD)
             else:
                 stopped.append((link, *found))
         told = [
@@ -171,12 +171,12 @@ class _Divider:
             self.parent[record] = record = self.parent[self.parent[record]]
         return record
 
-    def join(self, a: str, b: str, *, decided: bool) -> None:
+    def join(self, a: str, b: str, *, told: bool) -> None:
         if len(self.members[a]) < len(self.members[b]):
             a, b = b, a
         self.parent[b] = a
         self.members[a] += self.members.pop(b)
-        self.profiles[a] = self.together(self.profiles[a], self.profiles.pop(b), decided=decided)
+        self.profiles[a] = self.together(self.profiles[a], self.profiles.pop(b), told=told)
         if b in self.apart:
             self.apart[a] |= self.apart.pop(b)
 
@@ -202,8 +202,8 @@ class _Divider:
                 return "size", f"{sum(sizes)} records"
         return None
 
-    def together(self, one: list[set[Profile]], other: list[set[Profile]], *, decided: bool) -> list[set[Profile]]:
-        if len(one) == len(other) == 1 and not (decided and self.contradicts(one[0], other[0])):
+    def together(self, one: list[set[Profile]], other: list[set[Profile]], *, told: bool) -> list[set[Profile]]:
+        if len(one) == len(other) == 1 and not (told and self.contradicts(one[0], other[0])):
             return [one[0] | other[0]]
         for profiles in other:
             alike = next((known for known in one if not self.contradicts(known, profiles)), None)

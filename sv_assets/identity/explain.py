@@ -204,6 +204,7 @@ def weigh(store: Store, applied: Applied, records: Iterable[Document], pairs: Se
         bench.bury(_dead_values(store, known.values()))
         bench.name(_named(store, known))
         bench.quote((r["_id"], quote["record"]) for r in known.values() for quote in r["quotes"] if quote["record"])
+        bench.quote((r, q["record"]) for r, d in known.items() for q in d["quotes"] if q["record"] in known)
         rows = sorted({tuple(sorted((numbers[a], numbers[b]))) for a, b in pairs})
         bench.connection.executemany("insert into pair values (?, ?)", rows)
         score(bench, model, least=EVERYTHING)

@@ -4,7 +4,7 @@
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity import households
 from sv_assets.identity.blocking import SAME_FORM
-from sv_assets.identity.customer_ids import STATION, Cluster, Neighbourhood, ensure_id_indexes, settle
+from sv_assets.identity.customer_ids import STATION, Neighbourhood, ensure_id_indexes, merged_ids, settle
 from sv_assets.identity.decisions import Decisions, all_decisions
 from sv_assets.identity.division import CERTAIN, DECIDED, Division, Link, Profile, divide
 from sv_assets.identity.linking import as_link, found_links
@@ -36,6 +36,7 @@ from sv_assets.lease import lease
 from sv_assets.mongo import CODEC, Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
 from sv_assets.progress import Progress
 from sv_assets.worklist import mark_pending
+from sv_assets.write_behind import write_behind
 
 READ = 10_000
 SETTLED_TOGETHER = 2_000
@@ -216,7 +217,20 @@ def _decide(store: Store, bench: Workbench, applied: Applied, report: IdentityRe
     report.capped = capped_blocks(bench)
     keep_dead(store, bench)
     progress = Progress("identity: customers", "party records")
-    bench.execute("create table customer_of (id varchar, customer_id varchar)")
+    customer_of: list[tuple[str, str]] = []
+
+    def write(around: Neighbourhood) -> None:
+        decided = settle(store, around, report)
+        customer_of.extend((record, cluster.customer_id) for cluster in decided for record in cluster.records)
+        progress.advance(len(around.records))
+
+    write_behind(_divided(store, bench, applied, links, first), write)
+    households.replace_all(store, _households(bench, customer_of), report)
+    store.identity["state"].update_one({"_id": "applied"}, {"$set": {"carried_out": True}})
+
+
+def _divided(store: Store, bench: Workbench, applied: Applied, links: "_Links", first: bool) -> Iterator[Neighbourhood]:
+    """All records, divided into those who are one person, in portions."""
     for records, found in _neighbourhoods(store, bench, links.ends, write=True):
         decisions = found.decisions
         division = divide(
@@ -232,24 +246,13 @@ def _decide(store: Store, bench: Workbench, applied: Applied, report: IdentityRe
                 "pending": [STATION],
                 "revision": records[record]["_sv"]["revision"] + links.marked[record],
             }
-        around = Neighbourhood(records, found.links, division, touched, set(records), first)
-        decided = settle(store, around, report)
-        _insert_customers(bench, decided)
-        progress.advance(len(records))
-    households.replace_all(store, _households(bench), report)
-    store.identity["state"].update_one({"_id": "applied"}, {"$set": {"carried_out": True}})
+        yield Neighbourhood(records, found.links, division, touched, set(records), first)
 
 
-def _insert_customers(bench: Workbench, decided: list[Cluster]) -> None:
-    pairs = [(record, cluster.customer_id) for cluster in decided for record in cluster.records]
-    ids, customers = zip(*pairs, strict=True) if pairs else ((), ())
+def _households(bench: Workbench, customer_of: list[tuple[str, str]]) -> dict[str, Document]:
+    ids, customers = zip(*customer_of, strict=True) if customer_of else ((), ())
     table = pa.table({"id": pa.array(ids, pa.string()), "customer_id": pa.array(customers, pa.string())})
-    bench.connection.register("arriving", table)
-    bench.execute("insert into customer_of select * from arriving")
-    bench.connection.unregister("arriving")
-
-
-def _households(bench: Workbench) -> dict[str, Document]:
+    bench.connection.register("customer_of", table)
     rows = bench.execute(
         f"""
         select home, list(distinct customer_of.customer_id order by customer_of.customer_id), count(distinct id) from (
@@ -320,7 +323,8 @@ class _Links:
         stored = {d["_id"]: d["hash"] for d in links.find({}, {"hash": 1}).batch_size(READ)}
         seen: set[str] = set()
         progress = Progress("identity: links", "links")
-        for batch in in_batches(found_links(self.bench, self.model), READ):
+
+        def write(batch: list[Document]) -> None:
             changed = []
             for link in batch:
                 self.ends.append((link["ends"][0], link["ends"][1]))
@@ -334,6 +338,8 @@ class _Links:
             self.report.inserted += inserted
             self.report.updated += updated
             progress.advance(len(batch))
+
+        write_behind(in_batches(found_links(self.bench, self.model), READ), write)
         for gone in in_batches(sorted(stored.keys() - seen)):
             found = list(links.find({"_id": {"$in": gone}}, {"ends": 1}))
             self.mark(found)
@@ -361,7 +367,7 @@ def _neighbourhoods(
 ) -> Iterator[tuple[dict[str, Document], _Found]]:
     """All records, whole components and those who share a customer together, in portions of about `SETTLED_TOGETHER`."""
     decisions = all_decisions(store)
-    _number_components(bench, [*ends, *decisions.same, *decisions.apart])
+    _number_components(bench, [*ends, *decisions.same, *decisions.apart], merged_ids(store))
     bounds = bench.execute(
         f"""
         select min(component), max(component) from (
@@ -420,8 +426,11 @@ def _links_of(store: Store, records: list[str]) -> list[Document]:
     return list({link["_id"]: link for link in find_many(store.identity["links"], "ends", records)}.values())
 
 
-def _number_components(bench: Workbench, ends: list[tuple[str, str]]) -> None:
-    """The table `component` (`id`, `component`): records that links, decisions or a customer hold together, by a number."""
+def _number_components(bench: Workbench, ends: list[tuple[str, str]], merged: Mapping[str, str]) -> None:
+    """The table `component` (`id`, `component`): records that links, decisions or a customer hold together, by a number.
+
+    `merged` are customers that have become others, whom their records belong to.
+    """
     parent: dict[str, str] = {}
 
     def root(record: str) -> str:
@@ -438,10 +447,18 @@ def _number_components(bench: Workbench, ends: list[tuple[str, str]]) -> None:
     bench.execute("create or replace table linked as select id from arriving")
     bench.connection.unregister("arriving")
     mates: dict[str, str] = {}
+    ids = {"customer_id": pa.array(list(merged), pa.string()), "into": pa.array(list(merged.values()), pa.string())}
+    bench.connection.register("arriving", pa.table(ids))
     rows = bench.execute(
-        "select customer_id, id from standing where customer_id in"
-        " (select customer_id from standing where customer_id is not null group by 1 having count(*) > 1) order by 1, 2"
+        """
+        with owned as (
+            select coalesce(arriving."into", customer_id) as owner, id from standing left join arriving using (customer_id)
+            where customer_id is not null
+        )
+        select owner, id from owned where owner in (select owner from owned group by 1 having count(*) > 1) order by 1, 2
+        """
     ).fetchall()
+    bench.connection.unregister("arriving")
     for customer, record in rows:
         x, y = root(mates.setdefault(customer, record)), root(record)
         if x != y:

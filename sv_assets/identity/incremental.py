@@ -1,8 +1,9 @@
 """An incremental run: the records on the work list, and what they touch.
 
-What a record touches is found by its keys, those that it has and those that it has lost since it was last matched. A key or
-a value may have become evidence, or ceased to be, through the records in work (*turned*); then all who share it are looked
-at again. Where it cannot be told that it did not turn, it is taken to have: looking at a record twice changes nothing.
+What a record touches is found by its keys, those that it has and those that it had when it was last matched. A key or a
+value may become evidence, or cease to be, through the records in work (*turn*); then all who share it are looked at again.
+Where so much is pending that it takes more than one portion, and it cannot be told whether a key turned, it is taken to
+have: looking at a record twice changes nothing.
 """
 
 from array import array
@@ -15,12 +16,12 @@ from pymongo.collection import Collection
 
 from sv_assets.identity import households
 from sv_assets.identity.blocking import SAME_FORM, rule_of
-from sv_assets.identity.customer_ids import STATION, Cluster, Neighbourhood, settle
+from sv_assets.identity.customer_ids import STATION, Cluster, Neighbourhood, merged_with, settle
 from sv_assets.identity.decisions import decisions_about
 from sv_assets.identity.division import divide, profile_of
 from sv_assets.identity.full import capped_blocks, decided_links
 from sv_assets.identity.linking import as_link, found_links
-from sv_assets.identity.party import HOME_KEY
+from sv_assets.identity.party import HOME_KEY, NAME_KEY
 from sv_assets.identity.resolution import Applied, IdentityReport, identifiers
 from sv_assets.identity.scoring import score
 from sv_assets.identity.settings import IdentitySettings
@@ -62,10 +63,10 @@ def run_incremental(store: Store, report: IdentityReport, applied: Applied) -> N
 
 
 class _Touches:
-    """How many pending records have each key, or have lost it, where they are worked off in more than one portion."""
+    """How many pending records have each key, or had it, where they are worked off in more than one portion."""
 
     def __init__(self, records: Collection[Document]) -> None:
-        fields = {"keys": 1, "_sv.lost": 1}
+        fields = {"keys": 1, "_sv.before.keys": 1}
         pending = records.find({"_sv.pending": STATION}, fields).batch_size(5_000)
         hashes = array("q", (hash(key) for record in pending for key in _touched_by(record)))
         self.hashes, self.counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
@@ -76,7 +77,29 @@ class _Touches:
 
 
 def _touched_by(record: Document) -> Iterable[str]:
-    return (*record["keys"], *record["_sv"].get("lost", ()))
+    return {*record["keys"], *record["_sv"].get("before", {}).get("keys", ())}
+
+
+@dataclass(frozen=True)
+class _State:
+    """What others depend on of a record: what it says as a whole, its initials, its keys."""
+
+    form: int
+    initials: str | None
+    keys: frozenset[str]
+
+
+def _state(record: Document) -> _State:
+    form = record["compared"]
+    return _State(form_hash(form), initials_of(form), frozenset(record["keys"]))
+
+
+def _state_before(record: Document) -> _State | None:
+    """The state of a pending record when it was last matched; None if it never was."""
+    if record["_sv"].get("new"):
+        return None
+    before = record["_sv"].get("before")
+    return _State(before["form"], before["initials"], frozenset(before["keys"])) if before else _state(record)
 
 
 @dataclass
@@ -98,6 +121,7 @@ class _Portion:
     dead: dict[str, int] = field(default_factory=dict)
     work_on: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)
+    states: dict[str, _State] = field(default_factory=dict)
     pairs: int = 0
 
     @property
@@ -161,59 +185,84 @@ class _Portion:
         return {document["_id"] for document in self.store.identity["dead_values"].find({}, {"_id": 1})}
 
     def _judge(self, touching: dict[str, set[str]], dead_values: set[str]) -> set[str]:
-        """Which of the keys that were read are dead, and the records not in work whose key or value may have turned."""
+        """Which of the keys that were read are dead, and the records not in work that share a key or value which turned."""
         turned: set[str] = set()
+        before = {record: _state_before(document) for record, document in self.pending.items()} if touching else {}
         for key, members in self.members.items():
+            touched = touching.get(key, set())
             outside = members - self.pending.keys()
-            touched = len(touching.get(key, ()))
-            if not key[0].isdigit():  # names and forms have no limit
-                turned |= outside if touched else set()
+            if not key[0].isdigit():
+                turned |= outside if touched and self._binds_anew(key, before) else set()
                 continue
-            if self._is_dead(key, members):
+            now = [self._state_of(member) for member in members]
+            if self._is_dead(key, now):
                 self.dead[key] = len(members)
             if not touched:
                 continue
-            most = rule_of(key, self.settings).at_most
-            touched = max(touched, self.touches.of(key)) if self.touches else touched
-            surely_dead = self._is_dead(key, self._settled(outside))
-            surely_alive = len(outside) + touched <= SAME_FORM * most and self._different(outside) + touched <= most
-            if not surely_dead and not surely_alive:
-                turned |= outside
-            if self._value_turned(key, members, outside, touched, dead_values):
+            value = value_of(key, self.settings)
+            if value is not None:
+                self._keep_value(value, self._is_dead_value(key, now), dead_values)
+            were = [state for record in touched if (state := before[record]) and key in state.keys]
+            if self._turned(key, now, outside, were, len(touched), value is not None):
                 turned |= outside
         return turned
 
-    def _value_turned(
-        self, key: str, members: set[str], outside: set[str], touched: int, dead_values: set[str]
+    def _binds_anew(self, key: str, before: dict[str, _State | None]) -> bool:
+        """True if those who share a form, or name a record, may be linked with each other otherwise than before.
+
+        Who names a record that is there, and was, is linked with that record alone.
+        """
+        if not key.startswith(NAME_KEY):
+            return True
+        named = key.removeprefix(NAME_KEY)
+        record = self.known.get(named)
+        was = before[named] is not None and bool(before[named].keys) if named in before else True  # type: ignore[union-attr]
+        return record is None or record["deleted"] or not was
+
+    def _turned(
+        self, key: str, now: list[_State], outside: set[str], were: list[_State], touched: int, is_value: bool
     ) -> bool:
-        """True if a key is an e-mail, phone or identifier that may have turned. Keeps `dead_values` true, stored ones too."""
-        value = value_of(key, self.settings)
-        if value is None:
-            return False
-        most = self.settings.guards.fan_out
+        """True if a key, or the value that it is all about, has become evidence or ceased to be, or may have."""
+        rest = [self._state_of(member) for member in outside]
+        if self.touches is None:
+            then = [*rest, *were]
+            return self._is_dead(key, then) != self._is_dead(key, now) or (
+                is_value and self._is_dead_value(key, then) != self._is_dead_value(key, now)
+            )
+        most = rule_of(key, self.settings).at_most
+        touched = max(touched, self.touches.of(key))
+        settled = [self._state_of(member) for member in self._settled(outside)]
+        surely_alive = len(rest) + touched <= SAME_FORM * most and _different(rest) + touched <= most
+        if not self._is_dead(key, settled) and not surely_alive:
+            return True
+        return is_value and _people(settled) <= self.settings.guards.fan_out < _people(rest) + touched
+
+    def _keep_value(self, value: str, dead: bool, dead_values: set[str]) -> None:
+        """Keep true, here and in the database, which values are no evidence."""
         stored = self.store.identity["dead_values"]
-        dead = self._people(members) > most or key in self.dead
         if dead and value not in dead_values:
             stored.replace_one({"_id": value}, {}, upsert=True)
             dead_values.add(value)
         elif not dead and value in dead_values:
             stored.delete_one({"_id": value})
             dead_values.discard(value)
-        return self._people(self._settled(outside)) <= most < self._people(outside) + touched
+
+    def _state_of(self, record: str) -> _State:
+        state = self.states.get(record)
+        if state is None:
+            state = self.states[record] = _state(self.known[record])
+        return state
 
     def _settled(self, members: Iterable[str]) -> set[str]:
         """Those whose content has been taken up: the others may have come to a key, or changed, only now."""
         return {member for member in members if STATION not in self.known[member]["_sv"].get("pending", ())}
 
-    def _is_dead(self, key: str, members: set[str]) -> bool:
+    def _is_dead(self, key: str, states: list[_State]) -> bool:
         most = rule_of(key, self.settings).at_most
-        return len(members) > SAME_FORM * most or self._different(members) > most
+        return len(states) > SAME_FORM * most or _different(states) > most
 
-    def _different(self, members: Iterable[str]) -> int:
-        return len({form_hash(self.known[member]["compared"]) for member in members})
-
-    def _people(self, members: Iterable[str]) -> int:
-        return len({initials for m in members if (initials := initials_of(self.known[m]["compared"]))})
+    def _is_dead_value(self, key: str, states: list[_State]) -> bool:
+        return _people(states) > self.settings.guards.fan_out or self._is_dead(key, states)
 
     # --- links ------------------------------------------------------------------------------------------------------
 
@@ -299,9 +348,18 @@ class _Portion:
             new = list(find_many(links, "ends", found.keys(), size=LOOKED_UP_TOGETHER))
             found_links.update({link["_id"]: link for link in new})
             ids = {r["customer_id"] for r in found.values() if r.get("customer_id")} - customers
+            ids = merged_with(self.store, ids) - customers
             customers |= ids
             mates = {m["_id"] for m in find_many(party, "customer_id", ids, {"_id": 1})}
             decided = decisions_about(self.store, found)
             told = {record for pair in (*decided.same, *decided.apart) for record in pair}
             frontier = ({end for link in new for end in link["ends"]} | mates | told) - records.keys()
         return records, list(found_links.values())
+
+
+def _different(states: Iterable[_State]) -> int:
+    return len({state.form for state in states})
+
+
+def _people(states: Iterable[_State]) -> int:
+    return len({state.initials for state in states if state.initials})

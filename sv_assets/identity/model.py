@@ -21,6 +21,7 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Model:
     def comparisons(self) -> tuple[Comparison, ...]:
         return comparisons(self.identifiers)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The id of the model: the same for the same content."""
         return f"m-{content_hash({**self.as_document(), 'created_at': None, 'trained_on': None})[:12]}"

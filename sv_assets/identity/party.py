@@ -15,7 +15,7 @@ from sv_assets.catalogue.source import Source, address_fields
 from sv_assets.identity.blocking import keys_of
 from sv_assets.identity.compared import Description, PostalAddress, compared_form, identifies, is_more_than_a_name
 from sv_assets.identity.settings import IdentitySettings, load_settings
-from sv_assets.identity.workbench import form_hash
+from sv_assets.identity.workbench import form_hash, initials_of
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.lease import lease
 from sv_assets.mongo import (
@@ -340,14 +340,21 @@ def reference_value(source: Source, row: Document, path: str) -> Any:
     return None if isinstance(value, (dict, list)) else value
 
 
+def matched_state(record: Document) -> Document:
+    """What others depend on of a record: `{form, initials, keys}`."""
+    form = record["compared"]
+    return {"form": form_hash(form), "initials": initials_of(form), "keys": record["keys"]}
+
+
 def _write(store: Store, records: list[Document], report: StationReport) -> None:
     """Write what changed, and put it on the work list of matching. The `customer_id` of a record is never touched here.
 
-    `_sv.lost` are the keys that a record had when it was last matched and has no more: without it they may be evidence.
+    `_sv.before` is what a record was when it was last matched, as far as others depend on it: `{form, initials, keys}`.
+    `_sv.new` says that it never was.
     """
     collection = store.identity["party_records"]
     ids = [record["_id"] for record in records]
-    stored = {d["_id"]: d for d in find_many(collection, "_id", ids, {"_sv.hash": 1, "keys": 1})}
+    stored = {d["_id"]: d for d in find_many(collection, "_id", ids, {"_sv": 1, "keys": 1, "compared": 1})}
     new: list[Document] = []
     updates = []
     for record in records:
@@ -358,16 +365,17 @@ def _write(store: Store, records: list[Document], report: StationReport) -> None
         if before is not None and before["_sv"].get("hash") == content:
             continue
         if before is None:
-            new.append({**record, "_sv": {"hash": content, "pending": ["match"], "revision": 1}})
+            new.append({**record, "_sv": {"hash": content, "pending": ["match"], "revision": 1, "new": True}})
             continue
         fields = {name: value for name, value in record.items() if name != "_id"}
-        lost = sorted(set(before["keys"]) - set(record["keys"]))
+        if not ("new" in before["_sv"] or "before" in before["_sv"]):
+            fields["_sv.before"] = matched_state(before)
         updates.append(
             UpdateOne(
                 {"_id": record["_id"]},
                 {
                     "$set": {**fields, "_sv.hash": content},
-                    "$addToSet": {"_sv.pending": "match", **({"_sv.lost": {"$each": lost}} if lost else {})},
+                    "$addToSet": {"_sv.pending": "match"},
                     "$inc": {"_sv.revision": 1},
                 },
             )

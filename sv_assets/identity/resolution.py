@@ -124,9 +124,12 @@ def apply(store: Store, settings: IdentitySettings, model: Model, *, to_new_only
 
 
 def identifiers(store: Store) -> list[str]:
-    """The names of the strong identifiers that the sources feed."""
+    """The names of the strong identifiers that the sources feed, and of those that a stored model was trained with."""
     made = store.identity["state"].find_one({"_id": "normalisation"})
-    return sorted(made.get("identifiers", [])) if made else []
+    names = set(made["identifiers"] if made else ())
+    return sorted(
+        names.union(*(model["identifiers"] for model in store.identity["models"].find({}, {"identifiers": 1})))
+    )
 
 
 def store_model(store: Store, model: Model) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -255,7 +256,7 @@ def _with_frequencies(bench: Workbench, model: Model) -> Model:
         if not comparison.outliers and total:
             shares[""] = rows[-1][1] / total if len(rows) == FREQUENT else 1 / total
         frequencies[column] = shares
-    return Model(**{**vars(model), "frequencies": frequencies})
+    return replace(model, frequencies=frequencies)
 
 
 def _compared(bench: Workbench, compared: Iterable[Comparison], pairs: str) -> str:
@@ -379,7 +380,8 @@ def _rules(bench: Workbench, compared: Iterable[Comparison]) -> str:
         alternatives = [rule.agree]
         if "id_any" in rule.agree:
             rest = {name: levels for name, levels in rule.agree.items() if name != "id_any"}
-            alternatives = [{**rest, f"id_{name}": rule.agree["id_any"]} for name in bench.identifiers]
+            names = [name for name in bench.identifiers if f"id_{name}" in known]
+            alternatives = [{**rest, f"id_{name}": rule.agree["id_any"]} for name in names]
         for agree in alternatives:
             conditions = [
                 f"level_{name} in ({', '.join(str(known[name].index(level)) for level in levels)})"

@@ -157,7 +157,9 @@ class Workbench:
 
     def _add_pairs(self, table: str, pairs: Iterable[tuple[str, str]]) -> None:
         pairs = list(pairs)
-        columns = {name: pa.array([pair[at] for pair in pairs], pa.string()) for at, name in enumerate(("id", "target"))}
+        columns = {
+            name: pa.array([pair[at] for pair in pairs], pa.string()) for at, name in enumerate(("id", "target"))
+        }
         self.connection.register("arriving", pa.table(columns))
         self.execute(f"insert into {table} select distinct id, target from arriving")
         self.connection.unregister("arriving")
@@ -251,7 +253,9 @@ class Workbench:
                     group by n
                     """
                 )
-                self.execute(f"update record set {name} = list_filter(alive, lambda v: v is not null) from kept where record.n = kept.n")
+                self.execute(
+                    f"update record set {name} = list_filter(alive, lambda v: v is not null) from kept where record.n = kept.n"
+                )
                 self.execute(f"update record set {name} = null where {name} = []")
                 self.execute("drop table kept")
         # As `is_more_than_a_name` says of what is left.

@@ -9,12 +9,11 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
 from hypothesis import strategies as st
-from pymongo import WriteConcern
 from pymongo.collection import Collection
 
 from sv_assets.errors import SvError
@@ -163,9 +162,7 @@ def make_limits(
     )
     shares = {"first": {"john": 0.3, "": 0.01}, "last": {"smith": 0.4, "": 0.01}, "born": {"1980-03-07": 0.2}}
     believed = built_in(IDENTIFIERS)
-    model = replace(
-        believed, matches=matches, households=matches if with_households else None, frequencies=shares
-    )
+    model = replace(believed, matches=matches, households=matches if with_households else None, frequencies=shares)
     return Limits(settings, model, same_form, most_identical, household)
 
 
@@ -203,7 +200,8 @@ def plain_predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = Fa
         null = DUCKDB.render(comparison.levels[0].condition)
         gammas.append(f"case when {null} then -1{cases} else 0 end as gamma_{comparison.name}")
         says = "".join(
-            f" when {known - 1 - at} then {level.against_strangers!r}" for at, level in enumerate(model.levels[comparison.name])
+            f" when {known - 1 - at} then {level.against_strangers!r}"
+            for at, level in enumerate(model.levels[comparison.name])
         )
         weights.append(f"(case gamma_{comparison.name}{says} else 0 end)")
         if of := comparison.frequency:
@@ -237,7 +235,16 @@ class Crash(BaseException):
 class _Crashing:
     """Counts writes to the collections of identity; at the n-th one writes half of a batch, or nothing, and crashes."""
 
-    NAMES = ("insert_one", "insert_many", "bulk_write", "update_one", "update_many", "replace_one", "delete_one", "delete_many")
+    NAMES = (
+        "insert_one",
+        "insert_many",
+        "bulk_write",
+        "update_one",
+        "update_many",
+        "replace_one",
+        "delete_one",
+        "delete_many",
+    )
 
     def __init__(self) -> None:
         self.left: int | None = None
@@ -265,19 +272,19 @@ CRASHING = _Crashing()
 
 @contextmanager
 def patched(limits: Limits) -> Iterator[None]:
-    with mock.patch.multiple(Collection, **{name: CRASHING.wrapped(name) for name in CRASHING.NAMES}):
-        with (
-            mock.patch.object(scoring, "predict", plain_predict),
-            mock.patch.object(blocking, "SAME_FORM", limits.same_form),
-            mock.patch.object(workbench, "SAME_FORM", limits.same_form),
-            mock.patch.object(incremental, "SAME_FORM", limits.same_form),
-            mock.patch.object(full, "SAME_FORM", limits.same_form),
-            mock.patch.object(full, "SETTLED_TOGETHER", 2),
-            mock.patch.object(full, "READ", 3),
-            mock.patch.object(linking, "MOST_IDENTICAL", limits.most_identical),
-            mock.patch.object(households, "MOST", limits.household),
-        ):
-            yield
+    with (
+        mock.patch.multiple(Collection, **{name: CRASHING.wrapped(name) for name in CRASHING.NAMES}),
+        mock.patch.object(scoring, "predict", plain_predict),
+        mock.patch.object(blocking, "SAME_FORM", limits.same_form),
+        mock.patch.object(workbench, "SAME_FORM", limits.same_form),
+        mock.patch.object(incremental, "SAME_FORM", limits.same_form),
+        mock.patch.object(full, "SAME_FORM", limits.same_form),
+        mock.patch.object(full, "SETTLED_TOGETHER", 2),
+        mock.patch.object(full, "READ", 3),
+        mock.patch.object(linking, "MOST_IDENTICAL", limits.most_identical),
+        mock.patch.object(households, "MOST", limits.household),
+    ):
+        yield
 
 
 class Estate:
@@ -364,13 +371,15 @@ class Estate:
         identity = self.store.identity
         waiting = [r["_id"] for r in identity["party_records"].find({"_sv.pending": "match"})]
         assert waiting == [], "left on the work list"
-        assert [r for r in identity["party_records"].find({"_sv.lost": {"$exists": True}})] == []
+        assert list(identity["party_records"].find({"_sv.before": {"$exists": True}})) == []
         self.check_ids()
         self.check_customers_hear_of_changes()
         self.before = self.customer_ids()
 
     def customer_ids(self) -> dict[str, str]:
-        return {r["_id"]: r.get("customer_id") for r in self.store.identity["party_records"].find({}) if not r["deleted"]}
+        return {
+            r["_id"]: r.get("customer_id") for r in self.store.identity["party_records"].find({}) if not r["deleted"]
+        }
 
     def check_ids(self) -> None:
         identity = self.store.identity
@@ -421,8 +430,14 @@ class Estate:
             while frontier:
                 frontier = set().union(*(led[one] for one in frontier)) - reached
                 reached |= frontier
-            assert after[record] in reached, f"{record} changed from {self.before[record]} to {after[record]} without an event"
-        created = {i for e in self.store.identity["events"].find({"kind": {"$in": ["created", "split"]}}) for i in e["customer_ids"]}
+            assert after[record] in reached, (
+                f"{record} changed from {self.before[record]} to {after[record]} without an event"
+            )
+        created = {
+            i
+            for e in self.store.identity["events"].find({"kind": {"$in": ["created", "split"]}})
+            for i in e["customer_ids"]
+        }
         assert set(after.values()) <= created, "every id begins with an event"
 
     def check_customers_hear_of_changes(self) -> None:

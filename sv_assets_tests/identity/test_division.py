@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -239,7 +239,7 @@ def test_a_single_weak_link_is_no_bridge_between_two_groups_of_records() -> None
 def test_a_group_does_not_grow_without_end_and_a_large_thin_one_is_told() -> None:
     records = {f"r{n:02d}": JOHN for n in range(12)}
     names = list(records)
-    chain = [Link(a, b, 5.0, MODEL) for a, b in zip(names, names[1:], strict=False)]
+    chain = [Link(a, b, 5.0, MODEL) for a, b in pairwise(names)]
     small = Guards(cluster_size=3)
     assert {s.guard for s in divide(records, chain, with_guards(small), households=False).stopped} == {"size"}
     (thin,) = divide(records, chain, with_guards(Guards(density=0.5)), households=False).stopped
@@ -247,7 +247,9 @@ def test_a_group_does_not_grow_without_end_and_a_large_thin_one_is_told() -> Non
 
 
 def test_links_and_decisions_about_records_that_are_gone_are_no_matter() -> None:
-    division = divide({"a": JOHN}, [Link("a", "gone", 50.0, GIVEN)], with_guards(), households=True, apart=[("a", "gone")])
+    division = divide(
+        {"a": JOHN}, [Link("a", "gone", 50.0, GIVEN)], with_guards(), households=True, apart=[("a", "gone")]
+    )
     assert division == Division([["a"]], [])
 
 
@@ -260,7 +262,7 @@ def test_long_chains_and_large_stars_are_divided_in_seconds(shape: str, weight: 
     records = dict.fromkeys(names, JOHN)
     if shape == "differing_star":
         records = {name: JOHN._replace(given=(f"given{n}",)) for n, name in enumerate(names)}
-    ends = zip(names, names[1:], strict=False) if shape == "chain" else ((names[0], name) for name in names[1:])
+    ends = pairwise(names) if shape == "chain" else ((names[0], name) for name in names[1:])
     started = time.perf_counter()
     division = divide(records, [Link(a, b, weight, MODEL) for a, b in ends], with_guards(), households=households)
     assert time.perf_counter() - started < 20

@@ -77,7 +77,9 @@ def lives(store: Store, *history: Any, **changed: Any) -> None:
 
 
 def same_email(*records: str) -> list[Written]:
-    return [Written(record, Description(first=("John",), last=(f"{record}son",), emails=("a@x.com",))) for record in records]
+    return [
+        Written(record, Description(first=("John",), last=(f"{record}son",), emails=("a@x.com",))) for record in records
+    ]
 
 
 def test_a_block_that_fills_up_portion_by_portion_is_left_out_for_those_who_were_there_before(store: Store) -> None:
@@ -92,7 +94,9 @@ def test_a_block_that_fills_up_portion_by_portion_is_left_out_for_those_who_were
 
 
 def test_a_block_that_empties_portion_by_portion_counts_again_for_those_who_stay(store: Store) -> None:
-    gone = [Written(record, Description(first=("Mary",), last=(f"{record}son",))) for record in ("r3", "r4", "r5", "r6")]
+    gone = [
+        Written(record, Description(first=("Mary",), last=(f"{record}son",))) for record in ("r3", "r4", "r5", "r6")
+    ]
     lives(
         store,
         (same_email("r1", "r2", "r3", "r4", "r5", "r6"), Run(50)),
@@ -114,27 +118,36 @@ def test_a_telephone_that_too_many_use_portion_by_portion_is_no_evidence_for_tho
 
 
 def test_a_dead_value_does_not_stop_the_run(store: Store) -> None:
-    dead = [Written(r, Description(first=(r,), last=(f"{r}son",), emails=("a@x.com", "b@x.com"))) for r in ("ann", "bob")]
+    dead = [
+        Written(r, Description(first=(r,), last=(f"{r}son",), emails=("a@x.com", "b@x.com"))) for r in ("ann", "bob")
+    ]
     lives(store, (dead, Run(50)), (dead[:1], Run(50, full=True)), fan_out=1)
 
 
-@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(
+    ("full", "each"), [(False, 4), (True, 6), *(pytest.param(f, 1, marks=pytest.mark.soak) for f in (0, 1))]
+)
 def test_a_run_killed_at_any_write_whose_records_change_before_the_next_one_ends_as_if_it_had_not_been(
-    store: Store, full: bool
+    store: Store, full: bool, each: int
 ) -> None:
     """What is most easily lost: merges that come otherwise, homes, links on no work list."""
     home = descriptions_at_home()
     limits = make_limits(threshold=-4.0, matches=0.1)
     with patched(limits):
-        for write in range(1, 60):
+        for write in range(each, 60, each):
             with estate(store, limits) as lived:
-                for change in [Written("r1", home[0]), Written("r2", home[1]), Written("r3", home[2]), Written("r4", JOHN)]:
+                for change in [
+                    Written("r1", home[0]),
+                    Written("r2", home[1]),
+                    Written("r3", home[2]),
+                    Written("r4", JOHN),
+                ]:
                     lived.change(change)
                 lived.run(Run(50))
                 lived.check()
                 lived.change(Written("r1", home[0], same_as=("r2",)))
                 lived.change(Decided("same", "r3", "r4"))
-                if not killed(lived, write, full):
+                if not killed(lived, write, bool(full)):
                     break
                 lived.change(Written("r1", home[0], same_as=("r4",)))
                 lived.change(Undone(0))
@@ -144,7 +157,7 @@ def test_a_run_killed_at_any_write_whose_records_change_before_the_next_one_ends
                 lived.change(Written("r2", None))
                 lived.run(Run(50))
                 lived.check()
-                if write % 4 == 0:
+                if write % (4 * each) == 0:
                     assert at_once(store, lived) == lived.outcome()
         else:
             raise AssertionError("the run has more writes than expected")
@@ -174,3 +187,14 @@ def test_conflicts_that_are_not_declared_do_not_hide_those_that_are(store: Store
         Written("r3", Description(first=("Mary",), last=("Smith",), phones=("07700 900123",), born="2008-09-21")),
     ]
     lives(store, (people, Run(1)), fan_out=5, conflicts=["birth_date"], matches=0.1)
+
+
+def test_a_customer_is_not_closed_because_one_that_it_took_in_was_once_anchored_elsewhere(store: Store) -> None:
+    apart = Description(first=("John",), last=("Smith",), emails=("b@x.com",))
+    lives(
+        store,
+        ([Written("r1", JOHN), Written("r2", apart)], Run(50)),
+        ([Written("r2", JOHN)], Run(50)),
+        ([Written("r2", Description(first=("Mary",), last=("Jones",)))], Run(50)),
+        ([Written("r2", Description(first=("Mary",), last=("Jones",), emails=("c@x.com",)))], Run(50)),
+    )
