@@ -97,9 +97,8 @@ def _tidy(value: Any) -> Any:
 def _date_of_birth(records: list[Document]) -> Document | None:
     by_date: dict[str, list[Document]] = defaultdict(list)
     for record in records:
-        born = normalise.birth_date(record["compared"].get("born"))
-        if born:
-            by_date[born.date.isoformat()].append(record)
+        if known := normalise.birth_date(record["compared"].get("born")):
+            by_date[known.date.isoformat()].append(record)
     if not by_date:
         return None
     born, saying = max(by_date.items(), key=lambda item: (len(item[1]), -_latest_first(item[1][0])[0], item[0]))

@@ -14,7 +14,6 @@ from bson.raw_bson import RawBSONDocument
 
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity import households
-from sv_assets.identity.blocking import SAME_FORM
 from sv_assets.identity.customer_ids import STATION, Neighbourhood, ensure_id_indexes, merged_ids, settle
 from sv_assets.identity.decisions import Decisions, all_decisions
 from sv_assets.identity.division import CERTAIN, DECIDED, Division, Link, Profile, divide
@@ -288,22 +287,15 @@ def keep_dead(store: Store, bench: Workbench) -> None:
 
 
 def _keep_dead_keys(store: Store, bench: Workbench) -> None:
-    """Keep the keys that so many records share that an incremental run should not read them all to see it."""
-    limits = ", ".join(str(SAME_FORM * rule.at_most) for rule in bench.settings.blocking)
-    examples = bench.execute(
-        f"select any_value(id) from common_key join name_of using (n) where records > [{limits}][rule + 1] group by k"
-    ).fetchall()
-    keys = {
-        key
-        for record in find_many(store.identity["party_records"], "_id", {row[0] for row in examples}, {"keys": 1})
-        for key in record["keys"]
-        if key[0].isdigit()
-    }
-    bench.connection.register("arriving", pa.table({"key": pa.array(sorted(keys), pa.string())}))
-    common = bench.execute("select key from arriving where hash(key) in (select k from common_key)").fetchall()
+    """Keep the keys that are no evidence, so that an incremental run need not read all who share one to see it again."""
+    examples = bench.execute("select distinct id from dead_key join name_of using (n)").fetchall()
+    records = find_many(store.identity["party_records"], "_id", (row[0] for row in examples), {"keys": 1})
+    keys = {key for record in records for key in record["keys"] if key[0].isdigit()}
+    bench.connection.register("arriving", pa.table({"key": pa.array(list(keys), pa.string())}))
+    dead = bench.execute("select key, spare from arriving join dead_key on k = hash(key) order by key").fetchall()
     bench.connection.unregister("arriving")
     store.identity["dead_keys"].delete_many({})
-    put(store.identity["dead_keys"], [{"_id": key} for (key,) in sorted(common)], ())
+    put(store.identity["dead_keys"], [{"_id": key, "spare": spare} for key, spare in dead], ())
 
 
 class _Links:

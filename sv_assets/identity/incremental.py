@@ -8,10 +8,11 @@ have: looking at a record twice changes nothing.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from sv_assets.identity import households
@@ -108,7 +109,7 @@ class _Portion:
 
     `known` are all records that were read, by id; `members` by key, the ids of those that share it; `dead` the keys that are
     no evidence, with how many share them; `work_on` the records whose links are decided anew; `done` those that then wait
-    for nothing more.
+    for nothing more; `dying` the keys that were no evidence, and may be now.
     """
 
     store: Store
@@ -122,6 +123,7 @@ class _Portion:
     work_on: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)
     states: dict[str, _State] = field(default_factory=dict)
+    dying: set[str] = field(default_factory=set)
     pairs: int = 0
 
     @property
@@ -135,11 +137,11 @@ class _Portion:
         for identifier, record in self.pending.items():
             for key in _touched_by(record):
                 touching[key].add(identifier)
-        self._read(touching)
+        self._read(touching, touching)
         dead_values = self._stored_dead_values()
         if turned := self._judge(touching, dead_values):
             self.work_on |= turned
-            self._read(key for record in turned for key in self.known[record]["keys"])
+            self._read((key for record in turned for key in self.known[record]["keys"]), {})
             self._judge({}, dead_values)
         links = self._links(dead_values)
         stored = {link["_id"]: link for link in find_many(self.store.identity["links"], "ends", self.work_on)}
@@ -160,18 +162,27 @@ class _Portion:
 
     # --- what the records touch -------------------------------------------------------------------------------------
 
-    def _read(self, keys: Iterable[str]) -> None:
-        """Read all records that share one of the keys; of keys that were far too common, only if they are no more."""
-        wanted = sorted(
-            {key for key in keys if key not in self.members and key not in self.dead and not key.startswith(HOME_KEY)}
-        )
-        collection = self.store.identity["party_records"]
-        for found in find_many(self.store.identity["dead_keys"], "_id", wanted):
-            touched = self.touches.of(found["_id"]) if self.touches else 0
-            enough = SAME_FORM * rule_of(found["_id"], self.settings).at_most + max(touched, len(self.pending)) + 1
-            records = collection.count_documents({"keys": found["_id"]}, limit=enough)
-            if records == enough:
-                self.dead[found["_id"]] = records
+    def _read(self, keys: Iterable[str], touching: Mapping[str, set[str]]) -> None:
+        """Read all records that share one of the keys; not of those that stay dead whatever the pending records do."""
+        # In the order of the records that have them: who shares one key with a record often shares others, and comes once.
+        wanted = [
+            key
+            for key in dict.fromkeys(keys)
+            if key not in self.members and key not in self.dead and not key.startswith(HOME_KEY)
+        ]
+        collection, dead_keys = self.store.identity["party_records"], self.store.identity["dead_keys"]
+        spent: list[UpdateOne] = []
+        for found in find_many(dead_keys, "_id", wanted):
+            key, touched = found["_id"], len(touching.get(found["_id"], ()))
+            if touched and self.touches:
+                touched = max(touched, self.touches.of(key))
+            if touched > found["spare"]:
+                self.dying.add(key)
+                continue
+            self.dead[key] = found["spare"] + rule_of(key, self.settings).at_most
+            if touched:
+                spent.append(UpdateOne({"_id": key}, {"$inc": {"spare": -touched}}))
+        bulk_write(dead_keys, spent)
         for batch in in_batches([key for key in wanted if key not in self.dead], LOOKED_UP_TOGETHER):
             for key in batch:
                 self.members[key] = set()
@@ -199,6 +210,7 @@ class _Portion:
                 self.dead[key] = len(members)
             if not touched:
                 continue
+            self._keep_key(key, now)
             value = value_of(key, self.settings)
             if value is not None:
                 self._keep_value(value, self._is_dead_value(key, now), dead_values)
@@ -236,6 +248,16 @@ class _Portion:
         if not self._is_dead(key, settled) and not surely_alive:
             return True
         return is_value and _people(settled) <= self.settings.guards.fan_out < _people(rest) + touched
+
+    def _keep_key(self, key: str, now: list[_State]) -> None:
+        """Keep true in the database which keys are no evidence."""
+        dead_keys = self.store.identity["dead_keys"]
+        if key in self.dead:
+            most = rule_of(key, self.settings).at_most
+            spare = max(_different(now) - most, len(now) - SAME_FORM * most) - 1
+            dead_keys.replace_one({"_id": key}, {"spare": spare}, upsert=True)
+        elif key in self.dying:
+            dead_keys.delete_one({"_id": key})
 
     def _keep_value(self, value: str, dead: bool, dead_values: set[str]) -> None:
         """Keep true, here and in the database, which values are no evidence."""

@@ -6,8 +6,8 @@
 |            | one column a field of the compared form, NULL where it has no value                         |
 | name_of    | `n`, `id`: the id of each record                                                            |
 | key        | `k` (hash of a blocking key), `rule` (its number), `n`                                      |
-| dead_key   | `k`, `rule`, `records`: keys that too many records share                                    |
-| common_key | `k`, `rule`, `records`, `n`: of those the most common ones, with one of their records        |
+| dead_key   | `k`, `rule`, `records`, `n`, `spare`: keys that too many records share, with one of those;   |
+|            | how many of them can go, or come to say the same as another, before it might come alive      |
 | dead_value | `field`, `value`: e-mails, phones and identifiers that are no evidence                      |
 | pair       | `l`, `r`: numbers of records, `l < r`                                                       |
 | named      | `id`, `target`: records that name another one as the same person (see `name`)               |
@@ -107,7 +107,7 @@ class Workbench:
         self.execute(f"create table record (n bigint, form bigint, identical bigint, {scalars}, {lists})")
         self.execute("create table name_of (n bigint, id varchar)")
         self.execute("create table key (k ubigint, rule utinyint, n bigint)")
-        self.execute("create table dead_key (k ubigint, rule utinyint, records bigint)")
+        self.execute("create table dead_key (k ubigint, rule utinyint, records bigint, n bigint, spare bigint)")
         self.execute("create table dead_value (field varchar, value varchar)")
         self.execute("create table pair (l bigint, r bigint)")
         self.execute("create table named (id varchar, target varchar)")
@@ -181,18 +181,13 @@ class Workbench:
         self.execute(
             f"""
             insert into dead_key
-            select k, rule, records from large where records > {SAME_FORM} * at_most
+            select k, rule, any_value(records), any_value(n), any_value(records - {SAME_FORM} * at_most) - 1
+            from large join key using (k, rule) where records > {SAME_FORM} * at_most group by k, rule
             union all
-            select k, rule, any_value(records) from large join key using (k, rule) join record using (n)
+            select k, rule, any_value(records), any_value(n), count(distinct form) - any_value(at_most) - 1
+            from large join key using (k, rule) join record using (n)
             where records <= {SAME_FORM} * at_most
             group by k, rule having count(distinct form) > any_value(at_most)
-            """
-        )
-        self.execute(
-            f"""
-            create table common_key as
-            select k, rule, records, any_value(n) as n from large join key using (k, rule)
-            where records > {SAME_FORM} * at_most group by k, rule, records
             """
         )
         self.execute("drop table large")
