@@ -271,7 +271,7 @@ PLACE = Comparison(
             + _EXCHANGE_TELLS,
         ),
         Level(
-            "exact", _only_if("{overlap}(postcodes_l, postcodes_r)", "{overlap}(towns_l, towns_r)"), 0.85, 1e-5, 0.95
+            "exact", _only_if("{overlap}(postcodes_l, postcodes_r)", "{overlap}(towns_l, towns_r)"), 0.835, 1e-5, 0.935
         ),
         Level("postcode", "{overlap}(postcodes_l, postcodes_r)", 0.03, 1e-5, 0.01),
         Level(
@@ -284,9 +284,9 @@ PLACE = Comparison(
         Level("town", "{overlap}(towns_l, towns_r)", 0.04, 0.01, 0.01),
         Level("town_close", "{jaro_winkler}(town_l, town_r) >= 0.88", 0.01, 0.001, 0.005),
         Level("postcode_close", _one_edit("postcode_l", "postcode_r"), 0.01, 0.001, 0.005),
-        Level("exchange", _CALLED_FROM, 0.02, 0.005, 0.02),
-        Level("exchange_elsewhere", _EXCHANGE_TELLS, 0.01, 0.15, 0.01),
-        Level(ELSE, "", 0.03, 0.98, 0.01),
+        Level("exchange", _CALLED_FROM, 0.01, 0.005, 0.01),
+        Level("exchange_elsewhere", _EXCHANGE_TELLS, 0.005, 0.1, 0.005),
+        Level(ELSE, "", 0.03, 0.883, 0.01),
     ),
     ("postcode", "postcodes", "town", "towns", "exchanges"),
     shared=True,

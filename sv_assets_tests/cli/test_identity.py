@@ -292,7 +292,7 @@ def test_rerun_shows_what_other_settings_change_and_carries_it_out(
     assert "Would fall apart" in shown.out and "--apply" in shown.out
     assert shop.links() != {}
     done = sv("rerun", "--model", "built_in", "--settings", file, "--apply")
-    assert done.code == 0 and "1 split" in done.out
+    assert done.code == 0 and "1 split" in " ".join(done.out.split())
     assert shop.links() == {}
     status = read(sv("status", "--json"))
     assert status["settings_differ"] == ["threshold", "rules"]
@@ -339,9 +339,9 @@ def test_a_rerun_that_was_killed_is_carried_out_by_the_next_run(
 
 
 def test_review_counts_by_guard_and_shows_ids_only(sv: Sv, shop: Retailer) -> None:
-    a = shop.customer(1, "Jane", "Smith", Title="Mrs", Email="jane@x.com")
-    b = shop.account(2, "Peter", "Jones", EmailAddress="peter@x.com", CrmCustomerId=1)
-    c = shop.customer(3, "Peter", "Jones", Email="peter@x.com", Title="Mr")
+    a = shop.customer(1, "Jane", "Smith", Title="Mrs", Email="smith@x.com", Mobile="07700900123")
+    b = shop.account(2, "J", "Smith", EmailAddress="smith@x.com", Telephone="07700900123")
+    c = shop.customer(3, "John", "Smith", Title="Mr", Email="smith@x.com", Mobile="07700900123")
     shop.identify()
     found = read(sv("review", "--json"))
     assert found["count"] == sum(found["guards"].values()) == 1
@@ -352,7 +352,7 @@ def test_review_counts_by_guard_and_shows_ids_only(sv: Sv, shop: Retailer) -> No
     assert read(sv("review", "--guard", "size", "--json"))["items"] == []
     shown = sv("review").out
     assert "conflict" in shown and b in shown
-    assert not any(secret in shown.lower() for secret in ("jane", "peter", "x.com"))
+    assert not any(secret in shown.lower() for secret in ("jane", "john", "x.com"))
 
 
 def test_status_counts_everything_before_and_after_the_first_run(sv: Sv, shop: Retailer) -> None:

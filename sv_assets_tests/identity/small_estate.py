@@ -278,7 +278,6 @@ def patched(limits: Limits) -> Iterator[None]:
         mock.patch.object(blocking, "SAME_FORM", limits.same_form),
         mock.patch.object(workbench, "SAME_FORM", limits.same_form),
         mock.patch.object(incremental, "SAME_FORM", limits.same_form),
-        mock.patch.object(full, "SAME_FORM", limits.same_form),
         mock.patch.object(full, "SETTLED_TOGETHER", 2),
         mock.patch.object(full, "READ", 3),
         mock.patch.object(linking, "MOST_IDENTICAL", limits.most_identical),

@@ -86,7 +86,6 @@ def test_the_built_in_model_is_made_of_probabilities() -> None:
             assert all(0 < share < 1 for level in levels for share in dataclasses.astuple(level))
 
 
-@pytest.mark.xfail(reason="the beliefs of `place` sum to 1.03 (same) and 1.147 (chance); learning makes shares of them")
 def test_the_levels_of_the_built_in_model_sum_to_one() -> None:
     for levels in built_in(IDENTIFIERS).levels.values():
         assert sum(level.same for level in levels) == pytest.approx(1, abs=0.002)

@@ -3,6 +3,7 @@
 Precision is 1.0 where nothing is found, and recall 1.0 where nothing is true.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,10 @@ def b_cubed(clusters: Labels, entities: Labels) -> Quality:
     _, entity, entity_sizes = np.unique(entities, return_inverse=True, return_counts=True)
     _, cell, cell_sizes = np.unique(_both(clusters, entities), return_inverse=True, return_counts=True)
     together = cell_sizes[cell]
-    return Quality(float((together / cluster_sizes[cluster]).mean()), float((together / entity_sizes[entity]).mean()))
+    precision, recall = (
+        math.fsum(together / sizes) / len(entities) for sizes in (cluster_sizes[cluster], entity_sizes[entity])
+    )
+    return Quality(precision, recall)
 
 
 def false_merges_per_10000(clusters: Labels, entities: Labels) -> float:
