@@ -37,6 +37,7 @@ Sv = Callable[..., Ran]
 def sv(store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sv:
     """`sv identity …` in this process, on the store of the test."""
     monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal has 80 columns, whatever COLUMNS says
 
     def run(*arguments: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["sv", "identity", *arguments])
