@@ -70,7 +70,7 @@ def records_identify_somebody(mongo: MongoResource) -> dg.AssetCheckResult:
     description="Of what the embedded estate's generator knows, how much was found, and how much of what was found is true.",
 )
 def people_are_found(mongo: MongoResource) -> dg.AssetCheckResult:
-    least_precision, least_recall = 0.98, 0.85
+    least_precision, least_recall, few = 0.99, 0.93, 1_000  # among few records one person makes a percent
     file = settings.variable(TRUTH)
     if file is None or not Path(file).exists():
         return dg.AssetCheckResult(
@@ -80,7 +80,7 @@ def people_are_found(mongo: MongoResource) -> dg.AssetCheckResult:
         quality = quality_of_estate(store, read_truth(Path(file)))
     found = quality["clusters"]
     return dg.AssetCheckResult(
-        passed=found["precision"] >= least_precision and found["recall"] >= least_recall,
+        passed=quality["records"] < few or (found["precision"] >= least_precision and found["recall"] >= least_recall),
         severity=dg.AssetCheckSeverity.WARN,
         description=f"Precision {found['precision']:.2%} and recall {found['recall']:.2%} of pairs within customers, over "
         f"{quality['records']:,} records; {quality['false_merges_per_10000']:.1f} of 10,000 records are with somebody else.",
