@@ -5,6 +5,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,29 +118,13 @@ def choose_model(store: Store, bench: Workbench, settings: IdentitySettings, ver
     return stored_model(store, version)
 
 
-class _Loaded:
+@contextmanager
+def _loaded(store: Store, settings: IdentitySettings) -> Iterator[Workbench]:
     """A workbench with all live records, whose blocks have been judged."""
-
-    def __init__(self, store: Store, settings: IdentitySettings) -> None:
-        self.context = open_workbench(settings, identifiers(store))
-        self.store = store
-
-    def __enter__(self) -> Workbench:
-        bench = self.context.__enter__()
-        try:
-            _load(self.store, bench)
-            bench.judge_blocks()
-        except BaseException as error:
-            self.context.__exit__(type(error), error, error.__traceback__)
-            raise
-        return bench
-
-    def __exit__(self, *error: Any) -> None:
-        self.context.__exit__(*error)
-
-
-def _loaded(store: Store, settings: IdentitySettings) -> _Loaded:
-    return _Loaded(store, settings)
+    with open_workbench(settings, identifiers(store)) as bench:
+        _load(store, bench)
+        bench.judge_blocks()
+        yield bench
 
 
 def _load(store: Store, bench: Workbench) -> None:
@@ -199,9 +184,8 @@ def _insert_standing(bench: Workbench, rows: list[tuple[Any, ...]]) -> None:
     types = (text, text, pa.bool_(), pa.bool_(), pa.bool_(), pa.int64(), pa.list_(text))
     names = ("id", "customer_id", "deleted", "identified", "pending", "revision", "home")
     table = pa.table({n: pa.array(c, t) for n, c, t in zip(names, columns, types, strict=True)})
-    bench.connection.register("arriving", table)
-    bench.execute("insert into standing select * from arriving")
-    bench.connection.unregister("arriving")
+    with bench.arriving(table):
+        bench.execute("insert into standing select * from arriving")
 
 
 def _decide(store: Store, bench: Workbench, applied: Applied, report: IdentityReport) -> None:
@@ -231,14 +215,7 @@ def _decide(store: Store, bench: Workbench, applied: Applied, report: IdentityRe
 def _divided(store: Store, bench: Workbench, applied: Applied, links: "_Links", first: bool) -> Iterator[Neighbourhood]:
     """All records, divided into those who are one person, in portions."""
     for records, found in _neighbourhoods(store, bench, links.ends, write=True):
-        decisions = found.decisions
-        division = divide(
-            found.profiles,
-            [*(as_link(link) for link in found.links), *decided_links(decisions)],
-            applied.settings,
-            households=applied.model.households is not None,
-            apart=decisions.apart,
-        )
+        division = divided(applied, found.profiles, map(as_link, found.links), found.decisions)
         touched = {record for record, document in records.items() if document["_sv"]["pending"]}
         for record in records.keys() & links.marked.keys():
             records[record]["_sv"] = {
@@ -251,21 +228,27 @@ def _divided(store: Store, bench: Workbench, applied: Applied, links: "_Links", 
 def _households(bench: Workbench, customer_of: list[tuple[str, str]]) -> dict[str, Document]:
     ids, customers = zip(*customer_of, strict=True) if customer_of else ((), ())
     table = pa.table({"id": pa.array(ids, pa.string()), "customer_id": pa.array(customers, pa.string())})
-    bench.connection.register("customer_of", table)
-    rows = bench.execute(
-        f"""
-        select home, list(distinct customer_of.customer_id order by customer_of.customer_id), count(distinct id) from (
-            select id, unnest(home) as home from standing where not deleted
-        ) join customer_of using (id) group by home
-        having count(distinct customer_of.customer_id) between 2 and {households.MOST} order by home
-        """
-    ).fetchall()
+    with bench.arriving(table):
+        rows = bench.execute(
+            f"""
+            select home, list(distinct customer_id order by customer_id), count(distinct id) from (
+                select id, unnest(home) as home from standing where not deleted
+            ) join arriving using (id) group by home
+            having count(distinct customer_id) between 2 and {households.MOST} order by home
+            """
+        ).fetchall()
     return {home: {"_id": home, "customers": customers, "records": records} for home, customers, records in rows}
 
 
-def decided_links(decisions: Decisions) -> list[Link]:
-    """What humans decided to be one person, as links."""
-    return [Link(a, b, 10 * CERTAIN, DECIDED) for a, b in sorted(decisions.same)]
+def divided(applied: Applied, profiles: Mapping[str, Profile], links: Iterable[Link], decisions: Decisions) -> Division:
+    """The records divided by what is applied, by their links, and by what humans decided."""
+    return divide(
+        profiles,
+        [*links, *(Link(a, b, 10 * CERTAIN, DECIDED) for a, b in sorted(decisions.same))],
+        applied.settings,
+        households=applied.model.households is not None,
+        apart=decisions.apart,
+    )
 
 
 def capped_blocks(bench: Workbench, most: int = 20) -> list[tuple[str, int, int]]:
@@ -291,9 +274,8 @@ def _keep_dead_keys(store: Store, bench: Workbench) -> None:
     examples = bench.execute("select distinct id from dead_key join name_of using (n)").fetchall()
     records = find_many(store.identity["party_records"], "_id", (row[0] for row in examples), {"keys": 1})
     keys = {key for record in records for key in record["keys"] if key[0].isdigit()}
-    bench.connection.register("arriving", pa.table({"key": pa.array(list(keys), pa.string())}))
-    dead = bench.execute("select key, spare from arriving join dead_key on k = hash(key) order by key").fetchall()
-    bench.connection.unregister("arriving")
+    with bench.arriving(pa.table({"key": pa.array(list(keys), pa.string())})):
+        dead = bench.execute("select key, spare from arriving join dead_key on k = hash(key) order by key").fetchall()
     store.identity["dead_keys"].delete_many({})
     put(store.identity["dead_keys"], [{"_id": key, "spare": spare} for key, spare in dead], ())
 
@@ -435,22 +417,21 @@ def _number_components(bench: Workbench, ends: list[tuple[str, str]], merged: Ma
         x, y = root(a), root(b)
         if x != y:
             parent[max(x, y)] = min(x, y)
-    bench.connection.register("arriving", pa.table({"id": pa.array(list(parent), pa.string())}))
-    bench.execute("create or replace table linked as select id from arriving")
-    bench.connection.unregister("arriving")
+    with bench.arriving(pa.table({"id": pa.array(list(parent), pa.string())})):
+        bench.execute("create or replace table linked as select id from arriving")
     mates: dict[str, str] = {}
     ids = {"customer_id": pa.array(list(merged), pa.string()), "into": pa.array(list(merged.values()), pa.string())}
-    bench.connection.register("arriving", pa.table(ids))
-    rows = bench.execute(
-        """
-        with owned as (
-            select coalesce(arriving."into", customer_id) as owner, id from standing left join arriving using (customer_id)
-            where customer_id is not null
-        )
-        select owner, id from owned where owner in (select owner from owned group by 1 having count(*) > 1) order by 1, 2
-        """
-    ).fetchall()
-    bench.connection.unregister("arriving")
+    with bench.arriving(pa.table(ids)):
+        rows = bench.execute(
+            """
+            with owned as (
+                select coalesce(arriving."into", customer_id) as owner, id
+                from standing left join arriving using (customer_id) where customer_id is not null
+            )
+            select owner, id from owned where owner in (select owner from owned group by 1 having count(*) > 1)
+            order by 1, 2
+            """
+        ).fetchall()
     for customer, record in rows:
         x, y = root(mates.setdefault(customer, record)), root(record)
         if x != y:
@@ -458,12 +439,11 @@ def _number_components(bench: Workbench, ends: list[tuple[str, str]], merged: Ma
     table = pa.table(
         {"id": pa.array(list(parent), pa.string()), "root": pa.array([root(record) for record in parent], pa.string())}
     )
-    bench.connection.register("arriving", table)
-    bench.execute(
-        "create or replace table component as select id, dense_rank() over (order by coalesce(root, id)) as component"
-        " from standing left join arriving using (id)"
-    )
-    bench.connection.unregister("arriving")
+    with bench.arriving(table):
+        bench.execute(
+            "create or replace table component as select id, dense_rank() over (order by coalesce(root, id)) as component"
+            " from standing left join arriving using (id)"
+        )
 
 
 def _differences(store: Store, bench: Workbench, applied: Applied) -> Preview:
@@ -483,13 +463,7 @@ def _differences(store: Store, bench: Workbench, applied: Applied) -> Preview:
     before: set[str] = set()
     for records, around in _neighbourhoods(store, bench, ends, write=False):
         links = [link for record in around.profiles for link in by_record.get(record, ())]
-        division = divide(
-            around.profiles,
-            [*links, *decided_links(around.decisions)],
-            applied.settings,
-            households=model.households is not None,
-            apart=around.decisions.apart,
-        )
+        division = divided(applied, around.profiles, links, around.decisions)
         _count(result, division, {record: document["customer_id"] for record, document in records.items()}, before)
     result.customers_before = len(before)
     return result

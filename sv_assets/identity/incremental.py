@@ -19,8 +19,8 @@ from sv_assets.identity import households
 from sv_assets.identity.blocking import SAME_FORM, rule_of
 from sv_assets.identity.customer_ids import STATION, Cluster, Neighbourhood, merged_with, settle
 from sv_assets.identity.decisions import decisions_about
-from sv_assets.identity.division import divide, profile_of
-from sv_assets.identity.full import capped_blocks, decided_links
+from sv_assets.identity.division import profile_of
+from sv_assets.identity.full import capped_blocks, divided
 from sv_assets.identity.linking import as_link, found_links
 from sv_assets.identity.party import HOME_KEY, NAME_KEY
 from sv_assets.identity.resolution import Applied, IdentityReport, identifiers
@@ -228,7 +228,7 @@ class _Portion:
             return True
         named = key.removeprefix(NAME_KEY)
         record = self.known.get(named)
-        was = before[named] is not None and bool(before[named].keys) if named in before else True  # type: ignore[union-attr]
+        was = named not in before or bool((state := before[named]) and state.keys)
         return record is None or record["deleted"] or not was
 
     def _turned(
@@ -333,13 +333,8 @@ class _Portion:
         records, links = self._closure(start)
         decisions = decisions_about(self.store, records)
         live = {identifier: record for identifier, record in records.items() if not record["deleted"]}
-        division = divide(
-            {identifier: profile_of(record["compared"]) for identifier, record in live.items()},
-            [*(as_link(link) for link in links), *decided_links(decisions)],
-            self.settings,
-            households=self.applied.model.households is not None,
-            apart=decisions.apart,
-        )
+        profiles = {identifier: profile_of(record["compared"]) for identifier, record in live.items()}
+        division = divided(self.applied, profiles, map(as_link, links), decisions)
 
         def note_homes(decided: list[Cluster]) -> None:
             homes = self._homes(self.pending.values())

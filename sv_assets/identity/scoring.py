@@ -206,9 +206,8 @@ def _chance(bench: Workbench, compared: Sequence[Comparison], size: int, all_pai
             ids[draw.integers(0, size, settings.random_pairs)],
         )
         left, right = left[left != right], right[left != right]
-    bench.connection.register("drawn", pa.table({"l": np.minimum(left, right), "r": np.maximum(left, right)}))
-    bench.execute("create or replace table random_pair as select distinct l, r from drawn")
-    bench.connection.unregister("drawn")
+    with bench.arriving(pa.table({"l": np.minimum(left, right), "r": np.maximum(left, right)})):
+        bench.execute("create or replace table random_pair as select distinct l, r from arriving")
     patterns = _patterns(bench, compared, "random_pair")
     result = []
     for place, comparison in enumerate(compared):
@@ -320,17 +319,9 @@ def _put_frequencies(bench: Workbench, model: Model) -> None:
     for column in frequency_columns(model):
         shares = dict(model.frequencies.get(column, {}))
         default = shares.pop("", None)
-        bench.connection.register(
-            "arriving",
-            pa.table(
-                {
-                    column: pa.array(list(shares), pa.string()),
-                    f"tf_{column}": pa.array(list(shares.values()), pa.float64()),
-                }
-            ),
-        )
-        bench.execute(f"create or replace table share_of_{column} as select * from arriving")
-        bench.connection.unregister("arriving")
+        values, parts = pa.array(list(shares), pa.string()), pa.array(list(shares.values()), pa.float64())
+        with bench.arriving(pa.table({column: values, f"tf_{column}": parts})):
+            bench.execute(f"create or replace table share_of_{column} as select * from arriving")
         joins.append(f"left join share_of_{column} using ({column})")
         columns.append(f"coalesce(tf_{column}, {default if default is not None else 'null'}::double) as tf_{column}")
     compared = ", ".join(dict.fromkeys(column for comparison in model.comparisons for column in comparison.columns))

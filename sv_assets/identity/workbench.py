@@ -130,21 +130,29 @@ class Workbench:
         rows = self.execute(sql).fetchall()
         return rows[0][0] if rows else None
 
+    @contextmanager
+    def arriving(self, table: pa.Table) -> Iterator[None]:
+        """Let statements read a table that is not DuckDB's, as `arriving`."""
+        self.connection.register("arriving", table)
+        try:
+            yield
+        finally:
+            self.connection.unregister("arriving")
+
     def add(self, records: Iterable[Prepared]) -> None:
         """Put records on the workbench."""
         self.add_table(as_table(records, self.records, self.identifiers))
 
     def add_table(self, table: pa.Table) -> None:
         """The same for records that are a table already (see `as_table`); their numbers follow those that are there."""
-        self.connection.register("arriving", table)
         columns = ", ".join(["form", "identical", *SCALARS, "initials", *LISTS, "given_or_others", *self.id_columns])
-        self.execute(f"insert into record (n, {columns}) select n, {columns} from arriving")
-        self.execute("insert into name_of select n, id from arriving")
-        self.execute(
-            "insert into key select hash(key), split_part(key, ':', 1)::utinyint, n"
-            " from (select unnest(keys) as key, n from arriving)"
-        )
-        self.connection.unregister("arriving")
+        with self.arriving(table):
+            self.execute(f"insert into record (n, {columns}) select n, {columns} from arriving")
+            self.execute("insert into name_of select n, id from arriving")
+            self.execute(
+                "insert into key select hash(key), split_part(key, ':', 1)::utinyint, n"
+                " from (select unnest(keys) as key, n from arriving)"
+            )
         self.records += table.num_rows
 
     def name(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -160,9 +168,8 @@ class Workbench:
         columns = {
             name: pa.array([pair[at] for pair in pairs], pa.string()) for at, name in enumerate(("id", "target"))
         }
-        self.connection.register("arriving", pa.table(columns))
-        self.execute(f"insert into {table} select distinct id, target from arriving")
-        self.connection.unregister("arriving")
+        with self.arriving(pa.table(columns)):
+            self.execute(f"insert into {table} select distinct id, target from arriving")
 
     def judge_blocks(self) -> None:
         """Fill `dead_key` and `dead_value`: what is shared by too many of the records that are all there.
@@ -225,18 +232,16 @@ class Workbench:
                 "value": pa.array([s[2] for s in split], pa.string()),
             }
         )
-        self.connection.register("arriving", table)
-        self.execute("insert into dead_value select * from arriving")
-        self.connection.unregister("arriving")
+        with self.arriving(table):
+            self.execute("insert into dead_value select * from arriving")
         self._bury()
 
     def _bury(self) -> None:
         """Take dead values out of the records, and dead keys out of the keys."""
         for column in self.contacts:
-            columns = [column, "folded"] if column == "emails" else [column]
-            for name in columns:
-                if not self.one(f"select count(*) from dead_value where field = '{column}'"):
-                    continue
+            if not self.one(f"select count(*) from dead_value where field = '{column}'"):
+                continue
+            for name in [column, "folded"] if column == "emails" else [column]:
                 self.execute(
                     f"""
                     create temp table kept as
@@ -273,9 +278,8 @@ class Workbench:
         """Fill `pair` with the records that share a live key: all, or those with one of the `touched`. Returns how many."""
         condition = ""
         if touched is not None:
-            self.connection.register("touched_numbers", pa.table({"n": pa.array(sorted(touched), pa.int64())}))
-            self.execute("create or replace temp table touched as select n from touched_numbers")
-            self.connection.unregister("touched_numbers")
+            with self.arriving(pa.table({"n": pa.array(sorted(touched), pa.int64())})):
+                self.execute("create or replace temp table touched as select n from arriving")
             condition = "where x.n in (select n from touched) or y.n in (select n from touched)"
         return self._make_pairs("", condition)
 

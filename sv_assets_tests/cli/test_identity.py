@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from sv_assets.cli import main
+from sv_assets.cli.output import console
 from sv_assets.identity.resolution import applied_now, refresh_identities
 from sv_assets.identity.settings import DEFAULT
 from sv_assets.mongo import Store
@@ -36,8 +37,8 @@ Sv = Callable[..., Ran]
 @pytest.fixture
 def sv(store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sv:
     """`sv identity …` in this process, on the store of the test."""
-    monkeypatch.setenv("COLUMNS", "250")
-    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal has 80 columns, whatever COLUMNS says
+    monkeypatch.setattr(console, "_width", 250)  # COLUMNS counts only until the console is made
+    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal has 80 columns, whatever is asked for
 
     def run(*arguments: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["sv", "identity", *arguments])

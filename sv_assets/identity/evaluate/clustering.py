@@ -43,9 +43,8 @@ def clustered(bench: Workbench, *, households: bool) -> Iterator[tuple[Division,
     linked = np.unique(np.concatenate([ends["l"], ends["r"]])).astype(np.int64)
     del ends
     portion = portions(component[linked], PORTION)
-    bench.connection.register("arriving", pa.table({"n": linked, "portion": portion}))
-    bench.execute("create or replace temp table portion_of as select n, portion from arriving order by portion, n")
-    bench.connection.unregister("arriving")
+    with bench.arriving(pa.table({"n": linked, "portion": portion})):
+        bench.execute("create or replace temp table portion_of as select n, portion from arriving order by portion, n")
     bench.execute(
         "create or replace temp table link as select portion, link.* from link join portion_of on n = l order by portion"
     )

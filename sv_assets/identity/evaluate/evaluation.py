@@ -200,9 +200,8 @@ def _entities(bench: Workbench, path: Path) -> tuple[Labels, int]:
     """By record, the number of its entity, -1 where the truth does not say; and how many of the truth are no records here."""
     bench.execute("create or replace temp table truth (id varchar, entity varchar)")
     for batch in _batches(read_truth(path)):
-        bench.connection.register("arriving", pa.table(batch, ["id", "entity"]))
-        bench.execute("insert into truth select * from arriving")
-        bench.connection.unregister("arriving")
+        with bench.arriving(pa.table(batch, ["id", "entity"])):
+            bench.execute("insert into truth select * from arriving")
     for record, entities in bench.execute(
         "select id, count(distinct entity) as n from truth group by id having n > 1 order by id limit 1"
     ).fetchall():
