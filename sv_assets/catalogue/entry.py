@@ -2,9 +2,13 @@
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from sv_assets.errors import ConfigurationError
 
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -46,3 +50,23 @@ def as_list(value: Any) -> Any:
 
 
 FieldList = Annotated[list[FieldPath], BeforeValidator(as_list, json_schema_input_type=FieldPath | list[FieldPath])]
+
+E = TypeVar("E", bound=Entry)
+
+
+def load_entry(kind: type[E], path: Path) -> E:
+    """Read a YAML file that holds one declaration. Raises ConfigurationError with file, place and allowed values."""
+    try:
+        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"There is no settings file {path}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from None
+    if not isinstance(declared, dict):
+        raise ConfigurationError(f"{path} holds no settings; copy the retailer's file and change what differs.")
+    try:
+        return kind.model_validate(declared)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the top"
+        raise ConfigurationError(f"{path}: {first['msg']} (at {place})") from None

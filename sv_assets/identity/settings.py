@@ -7,10 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from sv_assets.catalogue.entry import Entry
+from sv_assets.catalogue.entry import Entry, load_entry
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity.normalise import Placeholders
 from sv_assets.mongo import content_hash
@@ -157,20 +156,4 @@ class IdentitySettings(Entry):
 
 def load_settings(path: Path | None = None) -> IdentitySettings:
     """Read the settings; `None` means the retailer's. Raises ConfigurationError with file, place and allowed values."""
-    path = path or DEFAULT
-    try:
-        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"There is no settings file {path}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}") from None
-    if not isinstance(declared, dict):
-        raise ConfigurationError(f"{path} is empty; copy {DEFAULT.name} of the retailer and change what differs.")
-    try:
-        return IdentitySettings.model_validate(declared)
-    except ValidationError as error:
-        raise ConfigurationError(f"{path}: {error.errors()[0]['msg']} (at {_place(error)})") from None
-
-
-def _place(error: ValidationError) -> str:
-    return ".".join(str(part) for part in error.errors()[0]["loc"]) or "the top"
+    return load_entry(IdentitySettings, path or DEFAULT)
