@@ -11,6 +11,7 @@ written is keyed by what it says, so a run that was killed half-way and runs aga
 
 import datetime as dt
 import hashlib
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,9 +25,16 @@ from sv_assets.worklist import PENDING_INDEX, clear_pending
 
 FACT_STATIONS = ("orders", "interactions", "consents")
 STATION = "match"
+BUCKETS = 64
+"""Into so many parts of about one size the customers are divided, each of which can be rebuilt by itself."""
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _INDEXES = {
-    "clusters": [PENDING_INDEX, IndexModel([("anchor", 1)]), IndexModel([("into", 1)], sparse=True)],
+    "clusters": [
+        PENDING_INDEX,
+        IndexModel([("anchor", 1)]),
+        IndexModel([("into", 1)], sparse=True),
+        IndexModel([("bucket", 1)]),
+    ],
     "aliases": [IndexModel([("customer_id", 1)])],
     "events": [IndexModel([("customer_ids", 1), ("at", 1)])],
     "review": [IndexModel([("records", 1)]), IndexModel([("guard", 1)])],
@@ -65,6 +73,11 @@ def ensure_id_indexes(store: Store) -> None:
     """Create what the collections of customers need."""
     for name, indexes in _INDEXES.items():
         ensure_indexes(store.identity[name], indexes)
+
+
+def bucket_of(customer_id: str) -> int:
+    """The part that a customer belongs to, from 0; the same for life."""
+    return zlib.crc32(customer_id.encode()) % BUCKETS
 
 
 def resolve(store: Store, customer_id: str) -> str:
@@ -369,6 +382,7 @@ def _cluster_fields(cluster: Cluster, identified: set[str]) -> Document:
         "anchor": cluster.anchor,
         "records": list(cluster.records),
         "born": cluster.born,
+        "bucket": bucket_of(cluster.customer_id),
         "state": "active",
         "identified": not identified.isdisjoint(cluster.records),
     }

@@ -295,6 +295,7 @@ def _party_record(
         "identified": identifies(compared),
         "keys": [] if deleted else record_keys(record_id, [*same_as, *placed_by], compared, work.settings),
         "deleted": deleted,
+        **({"region": feed.region} if feed.region != "GB" else {}),
     }
 
 
