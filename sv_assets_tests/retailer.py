@@ -95,7 +95,7 @@ class Retailer:
         """Everything after landing; returns the reports of the stations in their order."""
         reports = self.identify()
         reports += [refresh_facts(self.store, self.catalogue, s) for s in (ORDERS, INTERACTIONS, CONSENTS)]
-        return [*reports, refresh_customers(self.store)]
+        return [*reports, refresh_customers(self.store, self.catalogue)]
 
     # --- what came out -----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from sv_assets.catalogue import Source
 from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
+from sv_assets.customers.history import composed_part
 from sv_assets.customers.orders import ORDERS
 from sv_assets.identity.evaluate.estate import quality_of_estate, read_truth
 from sv_assets.landing.documents import Origin
@@ -24,7 +25,7 @@ from sv_assets.landing.statements import tombstone
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.local import RunningServer, seed, tick
 from sv_assets.local.generator.legacy_schema import TABLES
-from sv_assets.mongo import CODEC, Store, bulk_write, open_store
+from sv_assets.mongo import CODEC, Document, Store, bulk_write, open_store
 from sv_assets.sources.capture import open_reader
 from sv_assets.sources.database import open_database
 from sv_assets.sources.messages import open_message
@@ -137,7 +138,8 @@ def customers_of(store: Store, landings: list[Landing]) -> list[bytes]:
         shop = Retailer(own)
         shop.run()
         assert shop.waiting() == {}
-        return [bson.encode(d, codec_options=CODEC) for _, d in sorted(shop.customers().items())]
+        documents = [{"_id": i, **composed_part(d)} for i, d in sorted(shop.customers().items())]
+        return [bson.encode(document, codec_options=CODEC) for document in documents]
     finally:
         for database in own.databases():
             own.client.drop_database(database.name)
@@ -179,13 +181,21 @@ def test_increments_end_with_the_people_of_one_run_over_everything(store: Store,
         once.run()
         assert people == once.people()
         same = {with_ids[record]: identifier for record, identifier in once.customer_ids().items()}
-        renamed = {same[i]: {**d, "_id": same[i], "_sv": None} for i, d in documents.items()}
-        assert renamed == {i: {**d, "_sv": None} for i, d in once.customers().items()}
+        renamed = {same[i]: with_members(composed_part(d), same) for i, d in documents.items()}
+        assert renamed == {i: composed_part(d) for i, d in once.customers().items()}
         assert written(shop.run()) == 0
     finally:
         for database in whole.databases():
             whole.client.drop_database(database.name)
         whole.close()
+
+
+def with_members(document: Document, same: dict[str, str]) -> Document:
+    """The document, its neighbours under other ids."""
+    household = document["household"]
+    if household is None:
+        return document
+    return {**document, "household": {**household, "members": sorted(same[m] for m in household["members"])}}
 
 
 def test_two_runs_at_once_while_more_lands_do_no_harm(store: Store, history: History) -> None:
@@ -202,7 +212,7 @@ def test_two_runs_at_once_while_more_lands_do_no_harm(store: Store, history: His
     ids = shop.customer_ids()
     assert None not in ids.values()
     assert shop.customers().keys() == set(ids.values())
-    assert written([refresh_customers(store, full=True)]) == 0, "what was composed amid changes is what is composed now"
+    assert written([refresh_customers(store, shop.catalogue, full=True)]) == 0, "what was composed amid changes is what is composed now"
     assert written([refresh_facts(store, shop.catalogue, s, full=True) for s in (ORDERS, INTERACTIONS, CONSENTS)]) == 0
 
 

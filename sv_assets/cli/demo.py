@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sv_assets.cli.estate import progress_bar
-from sv_assets.cli.find import display_name
+from sv_assets.cli.find import display_name, golden
 from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, table
 from sv_assets.cli.run import show_failed_checks
 from sv_assets.settings import local_dir
@@ -105,8 +105,9 @@ def summarise(result: "RunResult", directory: Path) -> tuple[dict[str, Any], dic
 
 
 def _filled(customer: dict[str, Any]) -> tuple[int, int]:
-    systems = {account["system"] for account in customer["accounts"]}
-    return len(systems), len(customer["consents"]) + len(customer["addresses"]) + customer["interactions"]["count"]
+    return len(customer["sources"]["systems"]), len(customer["consents"]) + len(customer["addresses"]) + customer[
+        "interactions"
+    ]["count"]
 
 
 def _show(summary: dict[str, Any], sample: dict[str, Any] | None, result: "RunResult") -> None:
@@ -143,9 +144,6 @@ def _show(summary: dict[str, Any], sample: dict[str, Any] | None, result: "RunRe
 
 
 def _show_customer(customer: dict[str, Any]) -> None:
-    def one_line(items: list[dict[str, Any]], *names: str) -> str:
-        return "; ".join(" ".join(str(item[name]) for name in names if item.get(name)) for item in items[:4])
-
     orders = customer["orders"]
     totals = "; ".join(f"{t['spend'].to_decimal():,.2f} {t['currency']}" for t in orders["totals"])
     consents = [f"{c['channel']} {'yes' if c['granted'] else 'no'}" for c in customer["consents"]]
@@ -154,16 +152,16 @@ def _show_customer(customer: dict[str, Any]) -> None:
         ["", "value"],
         [
             ["name", display_name(customer)],
-            ["e-mails", one_line(customer["emails"], "value")],
-            ["phones", one_line(customer["phones"], "value")],
-            ["addresses", one_line(customer["addresses"], "line_1", "town", "postcode")],
+            ["e-mail", golden(customer, "email")],
+            ["phone", golden(customer, "phone")],
+            ["address", golden(customer, "address")],
             [
                 "known to",
-                ", ".join(sorted({a["system"] for a in customer["accounts"]}))
-                + f" ({len(customer['accounts'])} records)",
+                f"{', '.join(customer['sources']['systems'])} ({customer['sources']['count']} records)",
             ],
             ["consents", ", ".join(consents)],
             ["orders", f"{orders['count']} ({totals})"],
-            ["interactions", f"{customer['interactions']['count']}, {customer['interactions']['open']} open"],
+            ["open issues", str(customer["open_issues"]["count"])],
+            ["interactions", str(customer["interactions"]["count"])],
         ],
     )

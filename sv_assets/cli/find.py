@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sv_assets.cli.output import JsonOption, console, print_json, table
-from sv_assets.errors import ConfigurationError
+from sv_assets.cli.output import JsonOption, console, print_json, safe, table
 
 if TYPE_CHECKING:
     from sv_assets.mongo import Document
@@ -13,45 +12,51 @@ if TYPE_CHECKING:
 
 def find(
     email: Annotated[str | None, typer.Option(help="E-mail address.")] = None,
-    phone: Annotated[str | None, typer.Option(help="Phone number, in any usual form.")] = None,
+    phone: Annotated[str | None, typer.Option(help="Phone number in any usual form, or its last six digits.")] = None,
     order: Annotated[str | None, typer.Option(help="Order number.")] = None,
-    postcode: Annotated[str | None, typer.Option(help="Postcode; narrow it with --surname.")] = None,
+    delivery: Annotated[str | None, typer.Option(help="Delivery reference, as the carrier's card says.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Customer or account number in any system, or a record: crm.customer:100001.")
+    ] = None,
+    customer: Annotated[str | None, typer.Option(help="Customer id, also one that was merged.")] = None,
+    postcode: Annotated[str | None, typer.Option(help="Postcode; narrow it with --surname or --house.")] = None,
+    house: Annotated[str | None, typer.Option(help="House number or name, together with --postcode.")] = None,
     surname: Annotated[str | None, typer.Option(help="Surname, together with --postcode.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="First name and surname, together with --town or --postcode.")
+    ] = None,
+    town: Annotated[str | None, typer.Option(help="Town, together with --name.")] = None,
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Show personal data as it is.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Find customers by e-mail address, phone number, order number or postcode. Exit code 1 if nobody is found."""
+    """Find customers by what a caller says; say as much as you know. The likeliest come first. Exit code 1 if nobody is found."""
     from sv_assets.customers import find as finding
     from sv_assets.customers.masking import masked
     from sv_assets.mongo import store_from_environment
 
-    given = [
-        name
-        for name, value in (("--email", email), ("--phone", phone), ("--order", order), ("--postcode", postcode))
-        if value
-    ]
-    if len(given) != 1:
-        raise ConfigurationError(
-            "Give exactly one of --email, --phone, --order and --postcode (with --surname if you like)."
-        )
-    store = store_from_environment()
-    if email:
-        found = finding.by_email(store, email)
-    elif phone:
-        found = finding.by_phone(store, phone)
-    elif order:
-        found = finding.by_order(store, order)
-    else:
-        found = finding.by_postcode(store, postcode or "", surname)
-    shown = [(item.customer if unmasked else masked(item.customer), item.reason) for item in found]
+    question = finding.Question(
+        customer=customer, email=email, phone=phone, order=order, delivery=delivery, account=account,
+        postcode=postcode, house=house, surname=surname, name=name, town=town,
+    )  # fmt: skip
+    found = finding.customers(store_from_environment(), question)
+    shown = [(item.customer if unmasked else masked(item.customer), item) for item in found]
     if json:
-        print_json([{"customer_id": c["_id"], "found_by": reason, "customer": c} for c, reason in shown])
+        print_json(
+            [
+                {"customer_id": c["_id"], "found_by": item.reasons, "strength": item.strength, "customer": c}
+                for c, item in shown
+            ]
+        )
     elif found:
         rows = [
-            [c["_id"], display_name(c), _first(c["emails"]), _first(c["phones"]), c["orders"]["count"], reason]
-            for c, reason in shown
-        ]
-        table(f"{len(found)} found", ["customer", "name", "e-mail", "phone", "orders", "found by"], rows)
+            [c["_id"], safe(display_name(c)), safe(golden(c, "email")), safe(golden(c, "phone")), c["orders"]["count"], c["open_issues"]["count"], item.reason]
+            for c, item in shown
+        ]  # fmt: skip
+        title = (
+            f"The first {len(found)}; say more to find fewer" if len(found) >= finding.MOST else f"{len(found)} found"
+        )
+        table(title, ["customer", "name", "e-mail", "phone", "orders", "open issues", "found by"], rows)
+        console.print("[bold]sv customer show ID[/] shows one whole, with where every value came from.")
     else:
         console.print("Nobody found. Is everything landed? `sv run` brings the view up to date.")
     if not found:
@@ -68,5 +73,9 @@ def display_name(customer: "Document") -> str:
     )
 
 
-def _first(points: "list[Document]") -> str:
-    return str(points[0]["value"]) if points else ""
+def golden(customer: "Document", field: str) -> str:
+    """The golden value of a field in one line; empty where there is none."""
+    value = customer[field] and customer[field]["value"]
+    if isinstance(value, dict):
+        return ", ".join(str(value[p]) for p in ("line_1", "line_2", "town", "county", "postcode") if value.get(p))
+    return str(value or "")

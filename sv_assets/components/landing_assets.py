@@ -9,6 +9,7 @@ import dagster as dg
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import landing_key, legacy_key
+from sv_assets.components.lineage import COLUMN_LINEAGE, landing_lineage
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
 from sv_assets.landing.land import LandingReport, land_table
 from sv_assets.resources import MongoResource
@@ -204,6 +205,7 @@ def metadata_of(source: Source, report: LandingReport, row_count: int) -> dict[s
     if report.columns:
         columns = [dg.TableColumn(name, kind, tags=_tags(source, name)) for name, kind in report.columns]
         metadata["dagster/column_schema"] = dg.TableSchema(columns=columns)
+        metadata[COLUMN_LINEAGE] = landing_lineage(source, (name for name, _ in report.columns))
     if report.deletes_refused:
         metadata["deletes_refused"] = report.deletes_refused
     if report.stopped:

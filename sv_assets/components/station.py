@@ -37,9 +37,13 @@ def explained_failures() -> Iterator[None]:
 
 
 def run_station(
-    mongo: MongoResource, database: str, collection: str, work: Callable[[Store], StationReport]
+    mongo: MongoResource,
+    database: str,
+    collection: str,
+    work: Callable[[Store], StationReport],
+    beside: Document | None = None,
 ) -> dg.MaterializeResult:
-    """Let a station work on the store; what it did is shown on the materialisation of its collection."""
+    """Let a station work on the store; what it did is shown on the materialisation of its collection, `beside` other metadata."""
     started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         report = work(store)
@@ -53,6 +57,7 @@ def run_station(
                 WRITTEN: report.written,
                 "seconds": round(time.monotonic() - started, 3),
                 **report.details,
+                **(beside or {}),
             }
         )
 

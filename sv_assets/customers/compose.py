@@ -1,265 +1,144 @@
 """Composition: what is known of one customer becomes one document. A pure function: same input, same bytes.
 
-| field         | rule             | the value is taken from                                                     |
-|---------------|------------------|-----------------------------------------------------------------------------|
-| name          | most_recent_full | the latest record that has first name and surname, else the latest with any |
-| date_of_birth | most_agreed      | the date that most records give, the latest of equals                       |
-| consents      | most_restrictive | a refusal by any record wins for its purpose and channel                    |
-
-All other values are kept side by side, each with every record that says so.
+Values that sources disagree in are ranked by the criteria that the retailer declares (`settings`); consents never are: a
+refusal by any record wins for its purpose and channel. The document is described by `model.Customer`; its bookkeeping
+(`version`, `composed_at`, `enrichments`) is added where it is written.
 """
 
-import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from bson import Decimal128
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.customers import keys, values
+from sv_assets.customers.activity import Activity
+from sv_assets.customers.model import SCHEMA_VERSION
+from sv_assets.customers.quality import quality
+from sv_assets.customers.settings import CustomerSettings, load_settings
+from sv_assets.customers.values import MOST_SOURCES, MOST_VALUES, Field, Said, moment, origin_of, saying_of, survivor
+from sv_assets.mongo import Document, content_hash
 
-from sv_assets.identity import normalise
-from sv_assets.mongo import Document
-
-SCHEMA_VERSION = 1
-LATEST = 20
-_NEVER = dt.datetime.min.replace(tzinfo=dt.timezone.utc)
+MOST_ACCOUNTS = 200
+MOST_RECORDS = 100
+MOST_CONSENTS = 100
 
 
 @dataclass(frozen=True)
+class Rules:
+    """By what customers are composed. `account_sources`: those whose rows are accounts of a customer, not orders or calls."""
+
+    settings: CustomerSettings
+    account_sources: frozenset[str]
+
+    @property
+    def version(self) -> str:
+        """Changes with whatever makes another document of the same data."""
+        return content_hash({"rules": self.settings.rules, "accounts": sorted(self.account_sources)})[:12]
+
+
+def rules_of(catalogue: Catalogue, settings: CustomerSettings | None = None) -> Rules:
+    """The retailer's rules."""
+    accounts = {
+        source.key
+        for source in catalogue.feeding("party")
+        if not source.feeds_into("order") and not source.feeds_into("interaction")
+    }
+    return Rules(settings or load_settings(), frozenset(accounts))
+
+
+@dataclass
 class Known:
-    """Everything known of one customer: its party records and its facts."""
+    """Everything known of one customer. Facts are added one by one; `households` as in `identity.households`."""
 
     customer_id: str
-    records: list[Document]
-    orders: list[Document]
-    interactions: list[Document]
-    consents: list[Document]
+    rules: Rules
+    records: list[Document] = field(default_factory=list)
+    consents: list[Document] = field(default_factory=list)
+    households: list[Document] = field(default_factory=list)
+    activity: Activity = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.activity = Activity(self.rules.settings)
 
 
 def compose(known: Known) -> Document:
     """The customer document, without its bookkeeping."""
-    records = sorted(known.records, key=_latest_first)
-    addresses = _addresses(records)
+    settings, survivorship = known.rules.settings, known.rules.settings.survivorship
+    records = sorted(known.records, key=lambda record: str(record["_id"]))
+    said: Said = [
+        (record, saying_of(record, record["source"], moment(record.get("observed_at")), settings)) for record in records
+    ]
+    fields = {
+        "name": survivor(values.names(said), survivorship.name),
+        "date_of_birth": survivor(values.dates_of_birth(said), survivorship.date_of_birth),
+        "email": survivor(values.emails(said), survivorship.email),
+        "phone": survivor(values.phones(said), survivorship.phone),
+        "address": survivor(values.addresses(said, settings), survivorship.address),
+    }
+    consents = _consents(known.consents)
+    accounts = [
+        {"system": r["system"], "table": r["table"], "key": r["key"], "record": r["_id"]}
+        for r in records
+        if r["source"] in known.rules.account_sources
+    ]
     return {
         "_id": known.customer_id,
         "schema_version": SCHEMA_VERSION,
-        "name": _name(records),
-        "date_of_birth": _date_of_birth(records),
-        "emails": _contact_points(records, "emails", _email, ("emails",)),
-        "phones": _contact_points(records, "phones", normalise.phone, ("mobiles", "lines")),
-        "addresses": addresses,
-        "accounts": [_provenance(r) for r in sorted(records, key=lambda r: str(r["_id"]))],
-        "consents": _consents(known.consents),
-        "orders": _orders(known.orders),
-        "interactions": _interactions(known.interactions),
-        "lookup": _lookup(records, addresses),
+        **{name: known_field.golden for name, known_field in fields.items()},
+        "names": fields["name"].values,
+        "dates_of_birth": fields["date_of_birth"].values,
+        "emails": fields["email"].values,
+        "phones": fields["phone"].values,
+        "addresses": fields["address"].values,
+        "accounts": accounts[:MOST_ACCOUNTS],
+        "consents": consents[:MOST_CONSENTS],
+        "orders": known.activity.orders(),
+        "interactions": known.activity.interactions(),
+        "open_issues": known.activity.open_issues(),
+        "household": _household(known),
+        "quality": quality(fields, consents, known.activity.last_event),
+        "sources": {
+            "count": len(records),
+            "systems": sorted({record["system"] for record in records}),
+            "records": [{"record": r["_id"], "version": r["version"]} for r in records[:MOST_RECORDS]],
+        },
+        "left_out": _left_out(fields, accounts, consents),
+        "keys": keys.of_customer(records, known.rules.account_sources),
     }
 
 
-def _latest_first(record: Document) -> tuple[float, str]:
-    return -(_moment(record.get("observed_at")) - _NEVER).total_seconds(), str(record["_id"])
-
-
-def _moment(value: Any) -> dt.datetime:
-    """Columns give dates, messages give ISO text; without either, before all others."""
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError:
-            return _NEVER
-    if not isinstance(value, dt.datetime):
-        return _NEVER
-    return value if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
-
-
-def _provenance(record: Document, rule: str | None = None) -> Document:
-    provenance = {name: record[name] for name in ("system", "table", "key", "version")}
-    return {**provenance, "rule": rule} if rule else provenance
-
-
-def _name(records: list[Document]) -> Document | None:
-    named = [r for r in records if r["name"]]
-    full = [r for r in named if r["compared"].get("last") and len(r["compared"].get("first", "")) > 1]
-    best = next(iter([*full, *named]), None)
-    if best is None:
-        return None
-    return {
-        "value": {part: _tidy(value) for part, value in best["name"].items()},
-        **_provenance(best, "most_recent_full"),
+def _left_out(fields: dict[str, Field], accounts: list[Document], consents: list[Document]) -> Document:
+    """By list, how many there are in all, where not all of them stand in the document."""
+    lists = {
+        "names": (len(fields["name"].candidates), MOST_VALUES),
+        "dates_of_birth": (len(fields["date_of_birth"].candidates), MOST_VALUES),
+        "emails": (len(fields["email"].candidates), MOST_VALUES),
+        "phones": (len(fields["phone"].candidates), MOST_VALUES),
+        "addresses": (len(fields["address"].candidates), MOST_VALUES),
+        "accounts": (len(accounts), MOST_ACCOUNTS),
+        "consents": (len(consents), MOST_CONSENTS),
     }
+    return {name: count for name, (count, most) in lists.items() if count > most}
 
 
-def _tidy(value: Any) -> Any:
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-def _date_of_birth(records: list[Document]) -> Document | None:
-    by_date: dict[str, list[Document]] = defaultdict(list)
-    for record in records:
-        if known := normalise.birth_date(record["compared"].get("born")):
-            by_date[known.date.isoformat()].append(record)
-    if not by_date:
-        return None
-    born, saying = max(by_date.items(), key=lambda item: (len(item[1]), -_latest_first(item[1][0])[0], item[0]))
-    return {"value": born, **_provenance(saying[0], "most_agreed")}
-
-
-def _email(raw: str) -> str | None:
-    found = normalise.email(raw)
-    return found.match if found else None
-
-
-def _contact_points(
-    records: list[Document], field: str, normalised: Callable[[str], str | None], compared: Sequence[str]
-) -> list[Document]:
-    """Each distinct e-mail or phone in its compared form, the latest first, with the records that give it.
-
-    What cannot be compared (placeholders, malformed) is kept as it was typed and marked `usable: false`.
-    """
-    points: dict[str, Document] = {}
-    for record in records:
-        for raw in record[field]:
-            value = normalised(raw)
-            if not any(value in record["compared"].get(name, ()) for name in compared):
-                value = None
-            point = points.setdefault(
-                value or _tidy(raw), {"value": value or _tidy(raw), "usable": value is not None, "sources": []}
-            )
-            if _provenance(record) not in point["sources"]:
-                point["sources"].append(_provenance(record))
-    return sorted(points.values(), key=lambda p: not p["usable"])
-
-
-def _postcode(raw: Any) -> str | None:
-    found = normalise.postcode(str(raw or ""))
-    return found.unit if found else None
-
-
-def _addresses(records: list[Document]) -> list[Document]:
-    """Each distinct address (by line 1 and postcode), the latest first, with the rows that give it."""
-    places: dict[tuple[str | None, str | None], Document] = {}
-    for record in records:
-        for address in record["addresses"]:
-            key = (
-                normalise.word(str(address.get("line_1") or "")),
-                _postcode(address.get("postcode")),
-            )
-            shown = {
-                name: _tidy(address.get(name))
-                for name in (
-                    "kind",
-                    "line_1",
-                    "line_2",
-                    "town",
-                    "county",
-                    "postcode",
-                    "country",
-                    "valid_from",
-                    "valid_to",
-                )
-            }
-            place = places.setdefault(key, {**shown, "sources": []})
-            if place["valid_to"] is not None and address.get("valid_to") is None:
-                place.update(shown)
-            place["sources"].append(_provenance(address))
-    return sorted(
-        places.values(),
-        key=lambda p: (p["valid_to"] is not None, -_moment(p["valid_from"]).timestamp() if p["valid_from"] else 0),
-    )
-
-
-def _consents(consents: list[Document]) -> list[Document]:
+def _consents(given: Iterable[Document]) -> list[Document]:
     by_use: dict[tuple[str, str], list[Document]] = defaultdict(list)
-    for consent in consents:
+    for consent in given:
         by_use[(str(consent["purpose"]), str(consent["channel"]))].append(consent)
     result = []
-    for (purpose, channel), given in sorted(by_use.items()):
+    for (purpose, channel), answers in sorted(by_use.items()):
         # A refusal before a permission; of equals the latest, then the first by id.
-        decisive = min(given, key=lambda c: (c["granted"], *_latest_first(c)))
-        result.append(
-            {
-                "purpose": purpose,
-                "channel": channel,
-                "granted": decisive["granted"],
-                "observed_at": decisive["observed_at"],
-                **_provenance(decisive, "most_restrictive"),
-            }
-        )
+        answers.sort(key=lambda c: (c["granted"], -(moment(c["observed_at"]) or values.NEVER).timestamp(), c["_id"]))
+        told = [
+            {"granted": a["granted"], "observed_at": moment(a["observed_at"]), **origin_of(a)}
+            for a in answers[:MOST_SOURCES]
+        ]
+        result.append({"purpose": purpose, "channel": channel, **told[0], "rule": "most_restrictive", "answers": told})
     return result
 
 
-def _orders(orders: list[Document]) -> Document:
-    newest = sorted(orders, key=lambda o: (-(_moment(o["placed_at"]) - _NEVER).total_seconds(), str(o["_id"])))
-    latest = [
-        {
-            **{name: order[name] for name in ("number", "placed_at", "status", "total", "currency", "channel")},
-            "delivery": _delivery_status(order),
-            **_provenance(order),
-        }
-        for order in newest[:LATEST]
-    ]
-    return {
-        "count": len(orders),
-        "first_at": newest[-1]["placed_at"] if newest else None,
-        "last_at": newest[0]["placed_at"] if newest else None,
-        "totals": _totals(orders),
-        "latest": latest,
-    }
-
-
-def _delivery_status(order: Document) -> str | None:
-    """The status of the latest delivery event."""
-    events = sorted(order["deliveries"], key=lambda e: (_moment(e["at"]), str(e["record"])))
-    return str(events[-1]["status"]) if events else None
-
-
-def _totals(orders: Iterable[Document]) -> list[Document]:
-    sums: dict[str, dict[str, Any]] = defaultdict(lambda: {"orders": 0, "spend": Decimal(0), "refunds": Decimal(0)})
-    for order in orders:
-        total = sums[str(order["currency"])]
-        total["orders"] += 1
-        total["spend"] += _decimal(order["total"])
-        total["refunds"] += sum((_decimal(refund["amount"]) for refund in order["refunds"]), Decimal(0))
-    return [
-        {
-            "currency": currency,
-            "orders": total["orders"],
-            "spend": Decimal128(total["spend"]),
-            "refunds": Decimal128(total["refunds"]),
-        }
-        for currency, total in sorted(sums.items())
-    ]
-
-
-def _decimal(value: Any) -> Decimal:
-    """An amount; what is no number (text in a legacy column) adds nothing."""
-    try:
-        return value.to_decimal() if isinstance(value, Decimal128) else Decimal(str(value or 0))
-    except InvalidOperation:
-        return Decimal(0)
-
-
-def _interactions(interactions: list[Document]) -> Document:
-    newest = sorted(interactions, key=lambda i: (-(_moment(i["at"]) - _NEVER).total_seconds(), str(i["_id"])))
-    latest = [
-        {
-            **{name: item[name] for name in ("kind", "at", "closed_at", "reason", "status", "order_number")},
-            **_provenance(item),
-        }
-        for item in newest[:LATEST]
-    ]
-    return {"count": len(interactions), "open": sum(i["status"] == "open" for i in interactions), "latest": latest}
-
-
-def _lookup(records: list[Document], addresses: list[Document]) -> Document:
-    """Exact-match keys, each under an index: whatever a caller gives is one index equality away."""
-    postcodes = {p for a in addresses if (p := _postcode(a["postcode"]))}
-    surnames = {r["compared"]["last"] for r in records if r["compared"].get("last")}
-    return {
-        "emails": sorted({e for r in records for e in r["compared"].get("emails", ())}),
-        "phones": sorted({p for r in records for kind in ("mobiles", "lines") for p in r["compared"].get(kind, ())}),
-        "postcodes": sorted(postcodes),
-        "postcode_surnames": sorted(f"{p} {s}" for p in postcodes for s in surnames),
-        "records": sorted(str(r["_id"]) for r in records),
-    }
+def _household(known: Known) -> Document | None:
+    members = {member for home in known.households for member in home["customers"]} - {known.customer_id}
+    if not members:
+        return None
+    return {"homes": sorted(home["_id"] for home in known.households), "members": sorted(members)}

@@ -1,134 +1,209 @@
-"""The customer collection: its indexes and validator, and keeping it true to what changed under it."""
+"""The customer collection, kept true to what changed under it.
 
-from collections import defaultdict
+Runs may compose the same customer at the same time: a write counts only if the document still has the version that it was
+made from, and whoever comes second composes again. So no run needs to wait for another, and no update is lost.
+"""
+
+import datetime as dt
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
 
-from pymongo import IndexModel
+from pymongo import IndexModel, UpdateOne
 from pymongo.errors import CollectionInvalid
 
-from sv_assets.customers.compose import Known, compose
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.customers import history
+from sv_assets.customers.activity import ORDER_FIELDS
+from sv_assets.customers.compose import Known, Rules, compose, rules_of
+from sv_assets.customers.queries import INDEXES
+from sv_assets.customers.schema import validator
+from sv_assets.customers.settings import CustomerSettings
+from sv_assets.customers.writing import SOURCE, Attempt, Composed, composed
+from sv_assets.identity import households
+from sv_assets.identity.customer_ids import bucket_of
 from sv_assets.identity.party import StationReport
-from sv_assets.lease import lease
-from sv_assets.mongo import (
-    Document,
-    Store,
-    bulk_write,
-    content_hash,
-    ensure_indexes,
-    find_many,
-    in_batches,
-    put,
-)
+from sv_assets.landing.quarantine import Chosen, entries
+from sv_assets.mongo import BATCH, Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
 from sv_assets.progress import Progress
 from sv_assets.worklist import clear_pending, mark_pending, work_off
 
 STATION = "customers"
-INDEXES = [
-    IndexModel([("lookup.emails", 1)]),
-    IndexModel([("lookup.phones", 1)]),
-    IndexModel([("lookup.postcodes", 1)]),
-    IndexModel([("lookup.postcode_surnames", 1)]),
-]
-VALIDATOR: Document = {
-    "$jsonSchema": {
-        "bsonType": "object",
-        "required": [
-            "_id",
-            "schema_version",
-            "emails",
-            "phones",
-            "addresses",
-            "accounts",
-            "consents",
-            "orders",
-            "interactions",
-            "lookup",
-        ],
-        "properties": {
-            "_id": {"bsonType": "string"},
-            "schema_version": {"bsonType": ["int", "long"]},
-            "name": {"bsonType": ["object", "null"]},
-            "date_of_birth": {"bsonType": ["object", "null"]},
-            "emails": {"bsonType": "array"},
-            "phones": {"bsonType": "array"},
-            "addresses": {"bsonType": "array"},
-            "accounts": {"bsonType": "array", "minItems": 1},
-            "consents": {"bsonType": "array"},
-            "orders": {"bsonType": "object", "required": ["count", "totals", "latest"]},
-            "interactions": {"bsonType": "object", "required": ["count", "open", "latest"]},
-            "lookup": {"bsonType": "object"},
-        },
-    }
-}
+LARGE_INDEX = IndexModel([("_sv.large", 1)], sparse=True)
 BATCH_CUSTOMERS = 200
-_ORDER_FIELDS = dict.fromkeys(("customer_id", "number", "placed_at", "status", "total", "currency", "channel", "deliveries", "refunds", "system", "table", "key", "version"), 1)  # fmt: skip
+RETRIED_TOGETHER = 1000
+"""So many customers in quarantine are tried again by one run."""
+_RECORD_FIELDS = dict.fromkeys(("source", "system", "table", "key", "version", "observed_at", "name", "emails", "phones", "region", "date_of_birth", "addresses", "compared"), 1)  # fmt: skip
 
 
-def refresh_customers(store: Store, *, full: bool = False) -> StationReport:
-    """Compose again every customer with something changed under it, or all (`full`). Unchanged ones are not written."""
-    report = StationReport()
+def refresh_customers(
+    store: Store, catalogue: Catalogue, settings: CustomerSettings | None = None, *, full: bool = False
+) -> StationReport:
+    """Compose again every customer with something changed under it, or all (`full`, or by other rules than last time).
+
+    Unchanged documents are not written. What the collection refuses goes to quarantine, and is tried again by each run.
+    """
     prepare(store)
+    composer = Composer(store, rules_of(catalogue, settings))
+    state = store.single_view["state"]
+    made_by = state.find_one({"_id": STATION})
+    if full or made_by is None or made_by["rules"] != composer.rules.version:
+        _mark_all(store)
+        state.replace_one({"_id": STATION}, {"rules": composer.rules.version}, upsert=True)
+    _mark_quarantined(store)
+    composer.go_through(store.identity["clusters"].count_documents({"_sv.pending": STATION}))
+    return composer.report
+
+
+def rebuild_customers(store: Store, catalogue: Catalogue, buckets: Iterable[int]) -> StationReport:
+    """Compose every customer of these buckets anew, whatever the work list says. Unchanged documents are not written."""
+    prepare(store)
+    _give_buckets(store)
+    composer = Composer(store, rules_of(catalogue))
     clusters = store.identity["clusters"]
-    with lease(store, STATION):
-        if full:
-            for batch in in_batches(clusters.find({"state": "active"}, {"_id": 1})):
-                bulk_write(clusters, mark_pending((c["_id"] for c in batch), STATION))
-        progress = Progress("customers", "customers")
-
-        def write(batch: list[Document], documents: list[Document]) -> None:
-            _write(store, batch, documents, report)
-            bulk_write(clusters, clear_pending(batch, STATION, "revision"))
-            report.read += len(batch)
+    wanted = list(buckets)
+    progress = Progress(f"customers of {len(wanted)} buckets", "customers")
+    for bucket in wanted:
+        for batch in in_batches(clusters.find({"bucket": bucket}).batch_size(BATCH_CUSTOMERS), BATCH_CUSTOMERS):
+            composer.write(composer.compose(batch))
             progress.advance(len(batch))
-
-        work_off(clusters, STATION, BATCH_CUSTOMERS, lambda batch: _composed(store, batch), write)
-    return report
+    return composer.report
 
 
 def prepare(store: Store) -> None:
-    """Create the collection with its validator and indexes where they are missing; safe to repeat."""
-    name = "customers"
-    if name not in store.single_view.list_collection_names():
+    """Create the collections with validator and indexes where they are missing or others; safe to repeat."""
+    database = store.single_view
+    found = next(iter(database.list_collections(filter={"name": "customers"})), None)
+    if found is None:
         with suppress(CollectionInvalid):  # another run created it in this instant
-            store.single_view.create_collection(name, validator=VALIDATOR)
-    ensure_indexes(store.single_view[name], INDEXES)
+            database.create_collection("customers", validator=validator())
+    elif found.get("options", {}).get("validator") != validator():
+        database.command("collMod", "customers", validator=validator())
+    ensure_indexes(database["customers"], [*INDEXES["customers"], LARGE_INDEX])
+    ensure_indexes(database[history.COLLECTION], history.INDEXES)
 
 
-def _composed(store: Store, clusters: list[Document]) -> list[Document]:
-    documents = [compose(known) for known in _known(store, [c for c in clusters if c["state"] == "active"])]
-    return [{**document, "_sv": {"hash": content_hash(document)}} for document in documents]
+def _mark_all(store: Store) -> None:
+    clusters = store.identity["clusters"]
+    for batch in in_batches(clusters.find({"state": "active"}, {"_id": 1}).batch_size(10_000)):
+        bulk_write(clusters, mark_pending((c["_id"] for c in batch), STATION))
 
 
-def _write(store: Store, clusters: list[Document], documents: list[Document], report: StationReport) -> None:
-    customers = store.single_view["customers"]
-    stored = {d["_id"]: d["_sv"] for d in find_many(customers, "_id", [c["_id"] for c in clusters], {"_sv": 1})}
-    changed = [document for document in documents if stored.get(document["_id"]) != document["_sv"]]
-    inserted, updated = put(customers, changed, stored)
-    report.inserted += inserted
-    report.updated += updated
-    ended = [c["_id"] for c in clusters if c["state"] != "active" and c["_id"] in stored]
-    if ended:
-        report.deleted += customers.delete_many({"_id": {"$in": ended}}).deleted_count
+def _mark_quarantined(store: Store) -> None:
+    """Put customers that were refused on the work list again; the oldest thousands, where they are more."""
+    refused = entries(store, Chosen((SOURCE,)))
+    for batch in in_batches(islice(refused, RETRIED_TOGETHER)):
+        bulk_write(store.identity["clusters"], mark_pending((entry["key"] for entry in batch), STATION))
 
 
-def _known(store: Store, clusters: list[Document]) -> Iterable[Known]:
-    ids = [c["_id"] for c in clusters]
-    records = {
-        r["_id"]: r
-        for r in find_many(store.identity["party_records"], "_id", [r for c in clusters for r in c["records"]])
-    }
-    orders = _by_customer(find_many(store.single_view["orders"], "customer_id", ids, _ORDER_FIELDS))
-    interactions = _by_customer(find_many(store.single_view["interactions"], "customer_id", ids))
-    consents = _by_customer(find_many(store.single_view["consents"], "customer_id", ids))
-    for cluster in clusters:
-        identifier = cluster["_id"]
-        mine = [records[r] for r in cluster["records"] if r in records]
-        yield Known(identifier, mine, orders[identifier], interactions[identifier], consents[identifier])
+def _give_buckets(store: Store) -> None:
+    """Clusters from before there were buckets get theirs."""
+    clusters = store.identity["clusters"]
+    while batch := list(clusters.find({"bucket": None}, {"_id": 1}).limit(BATCH)):
+        bulk_write(clusters, [UpdateOne({"_id": c["_id"]}, {"$set": {"bucket": bucket_of(c["_id"])}}) for c in batch])
 
 
-def _by_customer(documents: Iterable[Document]) -> dict[str, list[Document]]:
-    grouped: dict[str, list[Document]] = defaultdict(list)
-    for document in documents:
-        grouped[document["customer_id"]].append(document)
-    return grouped
+@dataclass(frozen=True)
+class Portion:
+    """Some clusters, what stood in the collection before their data was read, and what was made of it."""
+
+    clusters: list[Document]
+    stored: dict[str, Document]
+    made: list[Composed]
+
+
+@dataclass
+class Composer:
+    """What customers are composed with, and what was done."""
+
+    store: Store
+    rules: Rules
+    report: StationReport = field(default_factory=StationReport)
+
+    def go_through(self, waiting: int) -> None:
+        """Work off the work list."""
+        progress = Progress("customers", "customers", total=waiting)
+
+        def write(batch: list[Document], portion: Portion) -> None:
+            self.write(portion)
+            progress.advance(len(batch))
+
+        work_off(self.store.identity["clusters"], STATION, BATCH_CUSTOMERS, self.compose, write)
+
+    def compose(self, clusters: list[Document]) -> Portion:
+        """The documents of the active ones."""
+        customers = self.store.single_view["customers"]
+        fields = {"version": 1, "composed_at": 1, "_sv": 1}
+        stored = {d["_id"]: d for d in find_many(customers, "_id", [c["_id"] for c in clusters], fields)}
+        active = [cluster for cluster in clusters if cluster["state"] == "active"]
+        made = [composed(compose(known)) for known in self._known(active) if known.records]
+        return Portion(clusters, stored, made)
+
+    def _known(self, clusters: list[Document]) -> Iterable[Known]:
+        store = self.store
+        ids = [cluster["_id"] for cluster in clusters]
+        by_id = {identifier: Known(identifier, self.rules) for identifier in ids}
+        belongs = {record: cluster["_id"] for cluster in clusters for record in cluster["records"]}
+        for record in find_many(store.identity["party_records"], "_id", belongs, _RECORD_FIELDS):
+            by_id[belongs[record["_id"]]].records.append(record)
+        for order in find_many(store.single_view["orders"], "customer_id", ids, ORDER_FIELDS):
+            by_id[order["customer_id"]].activity.add_order(order)
+        for interaction in find_many(store.single_view["interactions"], "customer_id", ids):
+            by_id[interaction["customer_id"]].activity.add_interaction(interaction)
+        for consent in find_many(store.single_view["consents"], "customer_id", ids):
+            by_id[consent["customer_id"]].consents.append(consent)
+        homes = {home["_id"]: home for home in households.of_customers(store, ids)}
+        for home in homes.values():
+            for customer in home["customers"]:
+                if customer in by_id:
+                    by_id[customer].households.append(home)
+        return by_id.values()
+
+    def write(self, portion: Portion) -> None:
+        """Write what changed, with its history, and take off the work list what nobody else has changed meanwhile."""
+        stored, now = portion.stored, dt.datetime.now(dt.timezone.utc)
+        attempt = Attempt(self.store, self.rules.version, now, self.report)
+        attempt.insert([one for one in portion.made if one.id not in stored])
+        changed = [one for one in portion.made if one.id in stored and stored[one.id]["_sv"]["hash"] != one.hash]
+        attempt.replace(changed, {one.id: stored[one.id].get("version", 0) for one in changed})
+        attempt.keep_refused()
+        self._copy_missing_history([d for i, d in stored.items() if i not in attempt.written])
+        self._end(portion.clusters, stored, now)
+        done = [cluster for cluster in portion.clusters if cluster["_id"] not in attempt.overtaken]
+        self._clear(done, attempt.written)
+        self.report.read += len(portion.clusters)
+
+    def _clear(self, done: list[Document], written: set[str]) -> None:
+        """Take off the work list what was composed of the latest that is known.
+
+        What was written of something older, while another run composed the latest and took it off, goes on the list again.
+        """
+        clusters = self.store.identity["clusters"]
+        _, cleared = bulk_write(clusters, clear_pending(done, STATION, "revision"))
+        if cleared == len(done):
+            return
+        read = {cluster["_id"]: cluster["_sv"]["revision"] for cluster in done if cluster["_id"] in written}
+        now = find_many(clusters, "_id", read, {"_sv.revision": 1})
+        older = [cluster["_id"] for cluster in now if cluster["_sv"]["revision"] != read[cluster["_id"]]]
+        bulk_write(clusters, mark_pending(older, STATION))
+
+    def _copy_missing_history(self, unchanged: list[Document]) -> None:
+        """What a run left that was killed between writing a document and copying its history entry."""
+        lying = {entry["_id"]: entry for document in unchanged if (entry := history.entry_of(document))}
+        collection = self.store.single_view[history.COLLECTION]
+        there = {entry["_id"] for entry in find_many(collection, "_id", lying, {"_id": 1})}
+        put(collection, [entry for identifier, entry in lying.items() if identifier not in there], ())
+
+    def _end(self, clusters: list[Document], stored: dict[str, Document], now: dt.datetime) -> None:
+        """Remove the documents of customers that are no more; their history keeps them whole."""
+        customers = self.store.single_view["customers"]
+        into = {c["_id"]: c.get("into") for c in clusters if c["state"] != "active" and c["_id"] in stored}
+        if not into:
+            return
+        last = list(find_many(customers, "_id", into))
+        entries_ = [history.ended_entry(document, into[document["_id"]], now) for document in last]
+        lying = [entry for document in last if (entry := history.entry_of(document))]
+        put(self.store.single_view[history.COLLECTION], [*lying, *entries_], ())
+        for batch in in_batches(sorted(into)):
+            self.report.deleted += customers.delete_many({"_id": {"$in": batch}}).deleted_count

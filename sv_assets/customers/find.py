@@ -1,52 +1,112 @@
-"""Finding a customer from what a caller says: every question is an equality on one index."""
+"""Finding a customer from what a caller says: every question is an equality on one index (`queries`).
 
+    from sv_assets.customers import find
+    find.customers(store, phone="07700 900123", surname="Smith", postcode="SW1A 1AA")
+
+Several things may be said at once: who has most of them comes first. What is not known of a customer does not rule it out.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from sv_assets.customers import keys
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
-from sv_assets.identity.customer_ids import resolve
-from sv_assets.mongo import Document, Store
+from sv_assets.identity.customer_ids import current_ids, resolve
+from sv_assets.mongo import Document, Store, find_many
+
+MOST = 50
+"""So many customers are found at most."""
+_NOT_A_DIGIT = re.compile(r"\D")
+_RECORD_ID = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+:.+")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A customer document, and why it was found."""
+    """A customer document, why it was found (the best reason first), and how much the reasons weigh together."""
 
     customer: Document
+    reasons: tuple[str, ...]
+    strength: int
+
+    @property
+    def reason(self) -> str:
+        return ", ".join(self.reasons)
+
+
+@dataclass(frozen=True)
+class _Clue:
+    """A look-up key to ask by, what it is called, and what it weighs: 3 hardly anybody shares it, 1 many may."""
+
+    key: str
     reason: str
+    strength: int
 
 
-def by_email(store: Store, email: str) -> list[Found]:
-    """Customers who have this e-mail address. Raises ConfigurationError for what is no address."""
-    value = normalise.email(email)
-    if value is None:
-        raise ConfigurationError("That is not an e-mail address. Give it as name@example.com.")
-    return _by_key(store, "lookup.emails", value.match, "e-mail address")
+@dataclass(frozen=True)
+class Question:
+    """What a caller says. `phone`, `postcode` with `house` or `surname`, and `name` with `town` may be partial."""
+
+    customer: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    order: str | None = None
+    delivery: str | None = None
+    account: str | None = None
+    postcode: str | None = None
+    house: str | None = None
+    surname: str | None = None
+    name: str | None = None
+    town: str | None = None
+
+    def clues(self) -> Iterator[_Clue]:
+        """The keys of customers to ask by. Raises ConfigurationError for what is not what it should be."""
+        if self.email:
+            value = normalise.email(self.email)
+            if value is None:
+                raise ConfigurationError("That is not an e-mail address. Give it as name@example.com.")
+            yield _Clue(f"email:{value.match}", "e-mail address", 3)
+        if self.phone:
+            yield _phone(self.phone)
+        if self.account and not _RECORD_ID.fullmatch(self.account):
+            yield _Clue(keys.account(self.account), "account number", 3)
+        person = normalise.person_name(full=self.name) if self.name else None
+        surname = normalise.person_name(last=self.surname).last if self.surname else person and person.last
+        if self.postcode:
+            yield from _postcode(self.postcode, surname, self.house)
+        if self.town:
+            town = normalise.word(self.town)
+            if not (person and person.first and person.last and town):
+                raise ConfigurationError("With a town, give the first name and the surname too: --name 'Jane Smith'.")
+            yield _Clue(keys.name_town(person.first, person.last, town), "name and town", 1)
+        elif (self.name or self.surname) and not self.postcode:
+            raise ConfigurationError("A name alone finds too many. Give the town or the postcode with it.")
+        if self.house and not self.postcode:
+            raise ConfigurationError("A house number needs its postcode.")
 
 
-def by_phone(store: Store, phone: str) -> list[Found]:
-    """Customers who have this phone number, written in any usual way."""
-    value = normalise.phone(phone)
-    if value is None:
-        raise ConfigurationError("That is not a phone number. Give it whole, as 07700 900123 or +44 7700 900123.")
-    return _by_key(store, "lookup.phones", value, "phone number")
-
-
-def by_postcode(store: Store, postcode: str, surname: str | None = None) -> list[Found]:
-    """Customers with an address in this postcode, and with this surname where it is given."""
-    value = normalise.postcode(postcode)
-    if value is None:
-        raise ConfigurationError("That is not a postcode. Give it as SW1A 1AA.")
-    if surname and (name := normalise.person_name(last=surname).last):
-        return _by_key(store, "lookup.postcode_surnames", f"{value.unit} {name}", "postcode and surname")
-    return _by_key(store, "lookup.postcodes", value.unit, "postcode")
-
-
-def by_order(store: Store, number: str) -> list[Found]:
-    """The customer of the order with this number."""
-    orders = store.single_view["orders"].find({"number": number.strip()}, {"customer_id": 1})
-    found = [by_id(store, order["customer_id"]) for order in orders if order["customer_id"]]
-    return [Found(customer, "order number") for customer in found if customer]
+def customers(store: Store, question: Question | None = None, **said: str | None) -> list[Found]:
+    """Who it may be, the likeliest first; at most `MOST`. Takes a `Question`, or its fields by name."""
+    question = question or Question(**said)
+    reasons: dict[str, dict[str, int]] = defaultdict(dict)
+    found: dict[str, Document] = {}
+    clues = list(question.clues())
+    if clues:
+        by_key = {clue.key: clue for clue in clues}
+        for document in store.single_view["customers"].find({"keys": {"$in": list(by_key)}}).limit(MOST):
+            found[document["_id"]] = document
+            for key in by_key.keys() & set(document["keys"]):
+                reasons[document["_id"]][by_key[key].reason] = by_key[key].strength
+    for identifier, reason in _by_reference(store, question):
+        reasons[identifier][reason] = 3
+    missing = reasons.keys() - found.keys()
+    found.update({document["_id"]: document for document in find_many(store.single_view["customers"], "_id", missing)})
+    if not clues and not any((question.customer, question.order, question.delivery, question.account)):
+        raise ConfigurationError("Say something to find somebody by: `sv find --help` lists what there is.")
+    return sorted((_found(document, reasons[i]) for i, document in found.items()), key=_best_first)
 
 
 def by_id(store: Store, customer_id: str) -> Document | None:
@@ -55,6 +115,57 @@ def by_id(store: Store, customer_id: str) -> Document | None:
     return customers.find_one({"_id": customer_id}) or customers.find_one({"_id": resolve(store, customer_id)})
 
 
-def _by_key(store: Store, field: str, value: str, reason: str) -> list[Found]:
-    found = store.single_view["customers"].find({field: value}).limit(50)
-    return [Found(customer, reason) for customer in sorted(found, key=lambda c: (-c["orders"]["count"], c["_id"]))]
+def orders(store: Store, number: str) -> list[Document]:
+    """Orders by their number, whatever case, blanks and hyphens it is given with."""
+    return list(store.single_view["orders"].find({"keys": keys.order(number)}).limit(MOST))
+
+
+def _by_reference(store: Store, question: Question) -> Iterable[tuple[str, str]]:
+    """Ids of customers that are known from elsewhere, with the reason."""
+    if question.customer:
+        yield resolve(store, question.customer), "customer id"
+    if question.account and _RECORD_ID.fullmatch(question.account):
+        for identifier in current_ids(store, [question.account]).values():
+            yield identifier, "record"
+    asked = [(keys.order(question.order), "order number")] if question.order else []
+    asked += [(keys.delivery(question.delivery), "delivery reference")] if question.delivery else []
+    for key, reason in asked:
+        for order in store.single_view["orders"].find({"keys": key}, {"customer_id": 1}).limit(MOST):
+            if order["customer_id"]:
+                yield order["customer_id"], reason
+
+
+def _phone(said: str) -> _Clue:
+    whole = normalise.phone(said)
+    if whole:
+        return _Clue(f"phone:{whole}", "phone number", 3)
+    digits = _NOT_A_DIGIT.sub("", said)
+    if len(digits) < keys.PHONE_END:
+        raise ConfigurationError(
+            f"Give a phone number whole, as 07700 900123, or at least its last {keys.PHONE_END} digits."
+        )
+    return _Clue(keys.phone_end(digits), "last digits of the phone number", 1)
+
+
+def _postcode(said: str, surname: str | None, house: str | None) -> Iterator[_Clue]:
+    value = normalise.postcode(said)
+    if value is None:
+        raise ConfigurationError("That is not a postcode. Give it as SW1A 1AA.")
+    if surname:
+        yield _Clue(keys.postcode_surname(value.unit, surname), "postcode and surname", 2)
+    if house and (number := keys.house_number(house)):
+        yield _Clue(keys.postcode_house(value.unit, number), "postcode and house number", 2)
+    if not surname and not house:
+        yield _Clue(f"postcode:{value.unit}", "postcode", 1)
+
+
+def _found(document: Document, reasons: dict[str, int]) -> Found:
+    ordered = sorted(reasons, key=lambda reason: (-reasons[reason], reason))
+    return Found(document, tuple(ordered), sum(reasons.values()))
+
+
+def _best_first(found: Found) -> tuple[Any, ...]:
+    """Who fits best; of equals who was last in touch, then who ordered most."""
+    customer = found.customer
+    last = [at for at in (customer["orders"]["last_at"], customer["interactions"]["last_at"]) if at]
+    return -found.strength, -max(last).timestamp() if last else 0.0, -customer["orders"]["count"], customer["_id"]

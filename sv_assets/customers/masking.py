@@ -4,13 +4,45 @@ from typing import Any
 
 from sv_assets.mongo import Document
 
-_MASKED_FIELDS = frozenset({"emails", "phones", "addresses", "name", "date_of_birth", "lookup"})
-_OPEN_KEYS = frozenset({"system", "table", "rule", "usable", "kind", "country", "title", "records"})
+_MASKED_FIELDS = frozenset(
+    {
+        "name",
+        "date_of_birth",
+        "email",
+        "phone",
+        "address",
+        "names",
+        "dates_of_birth",
+        "emails",
+        "phones",
+        "addresses",
+        "keys",
+    }
+)
+_OPEN_KEYS = frozenset(
+    {"system", "table", "key", "version", "rule", "status", "first_seen", "last_seen", "observed_at", "said_by", "kind"}
+    | {"country", "title", "valid_from", "valid_to"}
+)
 
 
 def masked(document: Document) -> Document:
     """The document with names, contact data, addresses and birth dates masked; ids, orders and provenance as they are."""
     return {name: _mask(value, name) if name in _MASKED_FIELDS else value for name, value in document.items()}
+
+
+def masked_entry(entry: Document) -> Document:
+    """A history entry, masked alike."""
+    if "document" in entry:
+        return {**entry, "document": masked(entry["document"])}
+    changes = [_masked_change(change) for change in entry.get("changes", [])]
+    return {**entry, "changes": changes} if changes else entry
+
+
+def _masked_change(change: Document) -> Document:
+    field, _, inner = change["path"].partition(".")
+    if field not in _MASKED_FIELDS or inner.rpartition(".")[2] in _OPEN_KEYS:
+        return change
+    return {side: _mask(value, field) if side in ("from", "to") else value for side, value in change.items()}
 
 
 def masked_text(text: str) -> str:
@@ -21,10 +53,7 @@ def masked_text(text: str) -> str:
 
 def _mask(value: Any, name: str) -> Any:
     if isinstance(value, dict):
-        return {
-            key: item if key in _OPEN_KEYS or key in ("key", "version") else _mask(item, key)
-            for key, item in value.items()
-        }
+        return {key: item if key in _OPEN_KEYS else _mask(item, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_mask(item, name) for item in value]
     if value is None or isinstance(value, bool):

@@ -13,7 +13,9 @@ from sv_assets.catalogue.entry import Entry, FieldSpec
 from sv_assets.catalogue.feeds import OrderReference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
+from sv_assets.customers import keys
 from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin
+from sv_assets.customers.queries import INDEXES
 from sv_assets.identity.party import party_of, reference_value, row_version
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.mongo import Document, Store, find_many
@@ -144,11 +146,12 @@ def _order(
 ) -> Document:
     feed = source.entry.feeds.order
     assert feed is not None
+    number = field_value(source, header, feed.number)
     lists = {name: sorted(parts.get(name, []), key=_in_order_of(name)) for name in PARTS.values()}
     return {
         "_id": identifier,
         **origin(source, header),
-        "number": field_value(source, header, feed.number),
+        "number": number,
         "placed_at": field_value(source, header, feed.placed_at),
         "status": field_value(source, header, feed.status),
         "total": field_value(source, header, feed.total),
@@ -157,6 +160,7 @@ def _order(
         "postcode": field_value(source, header, feed.postcode),
         "party": party_of(catalogue, source, feed.party, header),
         **lists,
+        "keys": keys.of_order(number, lists["deliveries"]),
         "records": sorted(
             p["record"] for items in lists.values() for p in items if p["record"].split(":", 1)[0] in movable
         ),
@@ -200,5 +204,5 @@ ORDERS = FactStation(
     "orders",
     ("order", "order_line", "payment", "refund", "delivery"),
     build_orders,
-    (IndexModel([("number", 1)]), IndexModel([("records", 1)]), IndexModel([("deliveries.reference", 1)])),
+    (IndexModel([("records", 1)]), *INDEXES["orders"]),
 )

@@ -10,9 +10,14 @@ from bson import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sv_assets.customers.compose import LATEST, Known, compose
+from sv_assets.customers.activity import LATEST
+from sv_assets.customers.compose import Known, Rules, compose
 from sv_assets.customers.contacts import yes_or_no
-from sv_assets.identity.compared import Description, compared_form, exchange_of
+from sv_assets.customers.history import changes_between, composed_part, undo
+from sv_assets.customers.model import Customer
+from sv_assets.customers.settings import load_settings as load_customer_settings
+from sv_assets.customers.values import MOST_SOURCES, MOST_VALUES
+from sv_assets.identity.compared import Description, PostalAddress, compared_form, exchange_of
 from sv_assets.identity.settings import load_settings
 from sv_assets.mongo import CODEC, Document, content_hash
 from sv_assets_tests.retailer import day
@@ -20,6 +25,8 @@ from sv_assets_tests.retailer import day
 exchange_of("+441332000000")  # loads the numbering plan, which is too slow for the first example of hypothesis
 NOBODY = load_settings().values_of_nobody
 PERSON = {"first": "Jane", "last": "Smith"}
+SETTINGS = load_customer_settings()
+RULES = Rules(SETTINGS, frozenset({"crm.customer"}))
 
 
 def record(number: int, name: Document | None = None, **known: Any) -> Document:
@@ -28,6 +35,7 @@ def record(number: int, name: Document | None = None, **known: Any) -> Document:
     emails, phones, born = known.get("emails", []), known.get("phones", []), known.get("born")
     return {
         "_id": f"crm.customer:{number}",
+        "source": "crm.customer",
         **origin("dbo.Customer", number),
         "observed_at": known.get("observed_at"),
         "name": name,
@@ -44,6 +52,9 @@ def record(number: int, name: Document | None = None, **known: Any) -> Document:
                 emails=tuple(emails),
                 phones=tuple(phones),
                 born=born,
+                addresses=tuple(
+                    PostalAddress(a.get("line_1"), postcode=a.get("postcode")) for a in known.get("addresses", [])
+                ),
             ),
             NOBODY,
         ),
@@ -85,8 +96,19 @@ def address(number: int, **known: Any) -> Document:
     return {"record": f"crm.customeraddress:{number}", **origin("dbo.CustomerAddress", number), **where, **known}
 
 
-def composed(*records: Document, **facts: list[Document]) -> Document:
-    return compose(Known("C1", list(records), *(facts.get(n, []) for n in ("orders", "interactions", "consents"))))
+def composed(*records: Document, rules: Rules = RULES, **facts: list[Document]) -> Document:
+    known = Known("C1", rules, list(records), facts.get("consents", []), facts.get("households", []))
+    for order in facts.get("orders", []):
+        known.activity.add_order(order)
+    for interaction in facts.get("interactions", []):
+        known.activity.add_interaction(interaction)
+    return compose(known)
+
+
+def by(**criteria: list[str]) -> Rules:
+    """The rules, with other criteria for some fields."""
+    survivorship = SETTINGS.survivorship.model_copy(update=criteria)
+    return Rules(SETTINGS.model_copy(update={"survivorship": survivorship}), RULES.account_sources)
 
 
 moments = st.sampled_from([None, day(1), day(2), "2026-11-02T00:00:00Z", "not a date"])
@@ -126,7 +148,23 @@ def test_the_same_knowledge_in_any_order_gives_the_same_bytes(
     assert content_hash(again) == content_hash(expected)
 
 
-def test_the_name_is_the_latest_full_one() -> None:
+@given(unique(people), st.fixed_dictionaries({name: unique(items) for name, items in facts.items()}))
+def test_whatever_is_composed_fits_the_model(records: list[Document], known: dict[str, list[Document]]) -> None:
+    document = composed(*records, **known)
+    Customer.model_validate({**document, "version": 1, "composed_at": day(1)})
+
+
+@given(unique(people), unique(people), unique(facts["orders"]), unique(facts["consents"]))
+def test_undoing_the_changes_gives_the_document_before(
+    before: list[Document], after: list[Document], orders: list[Document], consents: list[Document]
+) -> None:
+    old, new = composed(*before, orders=orders), composed(*after, consents=consents)
+    changes = changes_between(old, new)
+    assert composed_part(undo(new, changes)) == composed_part(old)
+    assert (changes == []) == (composed_part(old) == composed_part(new))
+
+
+def test_the_fullest_name_wins_then_the_most_trusted_then_the_latest() -> None:
     records = [
         record(1, {"first": "Jane", "last": "Smith"}, observed_at=day(1)),
         record(2, {"first": " Jane ", "last": "Brown"}, observed_at=day(5)),
@@ -134,24 +172,65 @@ def test_the_name_is_the_latest_full_one() -> None:
     ]
     name = composed(*records)["name"]
     assert name["value"] == {"first": "Jane", "last": "Brown"}
-    assert (name["key"], name["version"], name["rule"]) == (2, "v2", "most_recent_full")
+    assert (name["key"], name["version"], name["rule"]) == (2, "v2", "recency")
+    records[1]["system"] = records[1]["source"] = "elsewhere"
+    assert composed(*records)["name"]["rule"] == "trust"
+    assert composed(records[0], records[2])["name"]["rule"] == "completeness"
     assert composed(records[2])["name"]["value"] == {"first": "J", "last": "Green"}
+    assert composed(records[2])["name"]["rule"] == "only_value"
     assert composed(record(4, {}))["name"] is None
+
+
+def test_the_declared_criteria_decide_in_their_order() -> None:
+    records = [record(n, emails=["old@x.com"], observed_at=day(n)) for n in (1, 2)]
+    records.append(record(3, emails=["new@x.com"], observed_at=day(9)))
+    email = composed(*records, rules=by(email=["recency", "agreement"]))["email"]
+    assert (email["value"], email["rule"], email["observed_at"]) == ("new@x.com", "recency", day(9))
+    email = composed(*records, rules=by(email=["agreement", "recency"]))["email"]
+    assert (email["value"], email["rule"], email["key"]) == ("old@x.com", "agreement", 2)
+
+
+def test_losing_values_stay_beside_the_golden_one_with_all_who_say_so() -> None:
+    records = [
+        record(n, emails=[e], observed_at=day(n)) for n, e in enumerate(["a@x.com", "b@x.com", "A@x.com"], start=1)
+    ]
+    document = composed(*records)
+    assert document["email"]["value"] == "a@x.com"
+    assert [(e["value"], e["status"], e["said_by"], e["first_seen"], e["last_seen"]) for e in document["emails"]] == [
+        ("a@x.com", "preferred", 2, day(1), day(3)),
+        ("b@x.com", "current", 1, day(2), day(2)),
+    ]
+    assert [source["key"] for source in document["emails"][0]["sources"]] == [3, 1]
 
 
 def test_the_birth_date_is_the_one_that_most_records_give() -> None:
     records = [record(n, born=born) for n, born in enumerate(["1980-03-07", "1980-07-03", "1980-07-03", "1900-01-01"])]
-    born = composed(*records)["date_of_birth"]
-    assert (born["value"], born["rule"]) == ("1980-07-03", "most_agreed")
+    document = composed(*records)
+    assert (document["date_of_birth"]["value"], document["date_of_birth"]["rule"]) == ("1980-07-03", "agreement")
+    assert [(b["value"], b["status"]) for b in document["dates_of_birth"]] == [
+        ("1980-07-03", "preferred"),
+        ("1980-03-07", "current"),
+        ("1900-01-01", "unusable"),
+    ]
+    assert document["quality"]["conflicts"] == ["date_of_birth"]
     assert composed(record(1))["date_of_birth"] is None
 
 
 def test_one_email_written_in_two_ways_is_one_with_both_sources() -> None:
     points = composed(record(1, emails=["J@x.com"]), record(2, emails=["j@X.com", "noemail@x.com"]))["emails"]
-    assert [(p["value"], p["usable"], [s["key"] for s in p["sources"]]) for p in points] == [
-        ("j@x.com", True, [1, 2]),
-        ("noemail@x.com", False, [2]),
+    assert [(p["value"], p["status"], [s["key"] for s in p["sources"]]) for p in points] == [
+        ("j@x.com", "preferred", [1, 2]),
+        ("noemail@x.com", "unusable", [2]),
     ]
+
+
+def test_a_customer_of_thousands_of_records_names_some_and_counts_all() -> None:
+    many = MOST_VALUES + 7
+    document = composed(*(record(n, emails=[f"e{n}@x.com", "one@x.com"]) for n in range(many)))
+    one = next(e for e in document["emails"] if e["value"] == "one@x.com")
+    assert (one["said_by"], len(one["sources"])) == (many, MOST_SOURCES)
+    assert (len(document["emails"]), document["left_out"]["emails"]) == (MOST_VALUES, many + 1)
+    assert document["sources"]["count"] == many
 
 
 def test_a_refusal_by_any_record_wins() -> None:
@@ -187,17 +266,54 @@ def test_the_status_of_a_delivery_is_its_latest_event() -> None:
     assert [o["delivery"] for o in latest] == [None, "delivered"]
 
 
+def test_what_has_not_arrived_and_is_not_settled_is_an_open_issue() -> None:
+    def event(parcel: int, status: str, hour: int) -> Document:
+        return {"parcel": parcel, "at": f"2026-11-03T{hour:02}:00:00Z", "status": status, "record": f"{parcel}{hour}"}
+
+    under_way = [event(1, "dispatched", 8), event(1, "Delivered", 9), event(2, "dispatched", 7)]
+    document = composed(
+        record(1),
+        orders=[order(1, deliveries=under_way), order(2, deliveries=[event(1, "dispatched", 6)], status="cancelled")],
+        interactions=[
+            interaction(1),
+            interaction(2, kind="complaint", status="open"),
+            interaction(3, kind="complaint", status="open", closed_at=day(4)),
+            interaction(4, kind="complaint", status="Closed"),
+        ],
+    )
+    assert document["open_issues"]["count"] == 2
+    assert [(i["kind"], i["status"], i.get("parcel")) for i in document["open_issues"]["latest"]] == [
+        ("delivery", "dispatched", 2),
+        ("complaint", "open", None),
+    ]
+
+
+def test_amounts_that_are_none_add_nothing_and_sums_are_exact() -> None:
+    amounts = [Decimal128("0.10"), Decimal128("0.20"), "rubbish", None, float("nan"), Decimal128("1E+6000"), 7]
+    summary = composed(record(1), orders=[order(n, total=amount) for n, amount in enumerate(amounts)])["orders"]
+    assert summary["totals"][0]["spend"].to_decimal() == Decimal("7.30")
+    assert {str(o["total"]) for o in summary["latest"]} == {"0.10", "0.20", "7", "None"}
+
+
 def test_an_address_written_in_two_ways_is_one_and_the_valid_ones_come_first() -> None:
     records = [
         record(1, addresses=[address(1, line_1="2 Low Rd", valid_to=day(2)), address(2, line_1="1 High St.")]),
-        record(2, addresses=[address(3, line_1="1 HIGH ST", postcode="sw1a1aa")]),
+        record(2, addresses=[address(3, line_1="1 HIGH STREET", postcode="sw1a1aa")]),
     ]
-    addresses = composed(*records)["addresses"]
-    assert [(a["line_1"], [s["key"] for s in a["sources"]]) for a in addresses] == [
-        ("1 High St.", [2, 3]),
-        ("2 Low Rd", [1]),
+    document = composed(*records)
+    assert [(a["value"]["line_1"], a["status"], [s["key"] for s in a["sources"]]) for a in document["addresses"]] == [
+        ("1 HIGH STREET", "preferred", [2, 3]),
+        ("2 Low Rd", "former", [1]),
     ]
-    assert composed(*records)["lookup"]["postcode_surnames"] == ["SW1A 1AA smith"]
+    assert document["address"]["rule"] == "current"
+    assert "postcode_surname:SW1A 1AA smith" in document["keys"]
+    assert "postcode_house:SW1A 1AA 1" in document["keys"]
+
+
+def test_the_others_at_the_address_are_the_household() -> None:
+    home = {"_id": "1 high st, SW1A 1AA", "customers": ["C1", "C2", "C3"], "records": 4}
+    assert composed(record(1), households=[home])["household"] == {"homes": [home["_id"]], "members": ["C2", "C3"]}
+    assert composed(record(1))["household"] is None
 
 
 @pytest.mark.parametrize("moment", [None, "", "soon", 7, dt.datetime(2026, 1, 1), day(1), "2026-11-01T00:00:00+00:00"])

@@ -147,12 +147,15 @@ def test_an_order_that_came_before_its_person_finds_them_later(shop: Retailer) -
 
 def test_a_guest_order_describes_its_own_person(shop: Retailer) -> None:
     shop.customer(1, "Jane", "Smith", Email="j@x.com")
-    shop.order(1, GuestFirstName="Jane", GuestLastName="Smith", GuestEmail="J@x.com", DeliveryPostcode="SW1A 1AA")
+    order = shop.order(
+        1, GuestFirstName="Jane", GuestLastName="Smith", GuestEmail="J@x.com", DeliveryPostcode="SW1A 1AA"
+    )
     shop.run()
     customer = shop.the_customer()
     assert customer["orders"]["count"] == 1
-    assert {a["table"] for a in customer["accounts"]} == {"dbo.Customer", "dbo.OrderHeader"}
-    assert customer["lookup"]["postcodes"] == ["SW1A 1AA"]
+    assert [r["record"] for r in customer["sources"]["records"]] == ["crm.customer:1", order]
+    assert [a["record"] for a in customer["accounts"]] == ["crm.customer:1"], "an order is no account"
+    assert "postcode:SW1A 1AA" in customer["keys"]
     shop.account(11, "Peter", "Jones")
     shop.order(1, AccountId=11)
     shop.run()

@@ -15,8 +15,9 @@ EVERYTHING = (
     dg.AssetSelection.all()
     - dg.AssetSelection.groups(*{f"legacy_{s.system}" for s in load_catalogue().sources})
     - dg.AssetSelection.assets(*(archive_key(s) for s in load_catalogue().sources if s.is_queue))
+    - dg.AssetSelection.assets(["single_view", "customers", "rebuild"])
 )
-"""Every station once. Archives are landed again by the day, and only when somebody asks for it."""
+"""Every station once. Archives are landed again by the day, and customers rebuilt by the bucket, only when somebody asks for it."""
 
 
 def _reconciliations(config: dict[str, bool]) -> dict[str, object]:

@@ -9,7 +9,9 @@ import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.keys import landed_keys
+from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage
 from sv_assets.components.station import RETRIES, WRITTEN, StationConfig, explained_failures, place_of, run_station
+from sv_assets.customers.lineage import of_party_records
 from sv_assets.identity import pictures
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.identity.resolution import IdentityReport, applied_now, refresh_identities
@@ -44,6 +46,7 @@ def party_records(
         "identity",
         "party_records",
         lambda store: refresh_party_records(store, load_catalogue(), full=config.full),
+        {COLUMN_LINEAGE: column_lineage(of_party_records(load_catalogue()))},
     )
 
 

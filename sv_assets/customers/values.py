@@ -1,0 +1,294 @@
+"""Values of a customer: each distinct one, who says so, and which one counts (survivorship).
+
+Sources rarely agree. Every value is kept with all that say so; the criteria declared for its field are asked in turn until
+one value is ahead, and the criterion that decided is told beside it.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sv_assets.customers.settings import Criterion, CustomerSettings
+from sv_assets.identity import normalise
+from sv_assets.mongo import Document
+
+MOST_VALUES = 50
+MOST_SOURCES = 10
+NEVER = dt.datetime.min.replace(tzinfo=dt.timezone.utc)
+NAME_PARTS = ("title", "first", "middle", "last", "full")
+ADDRESS_PARTS = ("kind", "line_1", "line_2", "town", "county", "postcode", "country")
+
+
+Rank = tuple[float, float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One record (or address row) that gives values: where it stands, when it was seen, how far it is believed.
+
+    `rank` sorts sayings: the latest first, then the most trusted.
+    """
+
+    provenance: Document
+    seen: dt.datetime | None
+    trust: float
+    rank: Rank
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A distinct value. `usable`: it is no placeholder and can be compared. `ended`: nobody says that it still holds."""
+
+    value: Any
+    usable: bool = True
+    ended: bool = False
+    completeness: int = 0
+    sayings: list[Saying] = field(default_factory=list)
+    best: Rank | None = None
+    """The rank of the best saying."""
+
+    def said(self, saying: Saying) -> bool:
+        """Count a saying, once where it gives the value several times in a row. True if it is the best so far."""
+        if not self.sayings or self.sayings[-1] is not saying:
+            self.sayings.append(saying)
+        if self.best is not None and saying.rank >= self.best:
+            return False
+        self.best = saying.rank
+        return True
+
+    @property
+    def last_seen(self) -> dt.datetime | None:
+        return max((s.seen for s in self.sayings if s.seen), default=None)
+
+    @property
+    def first_seen(self) -> dt.datetime | None:
+        return min((s.seen for s in self.sayings if s.seen), default=None)
+
+
+_MEASURES: dict[Criterion, Callable[[Candidate], float]] = {
+    "current": lambda c: not c.ended,
+    "completeness": lambda c: c.completeness,
+    "trust": lambda c: max(s.trust for s in c.sayings),
+    "agreement": lambda c: len(c.sayings),
+    "recency": lambda c: (c.last_seen or NEVER).timestamp(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What is known of one field: the golden value, the list of all (at most `MOST_VALUES`), and how many there are."""
+
+    golden: Document | None
+    values: list[Document]
+    candidates: list[Candidate]
+
+
+def survivor(candidates: Iterable[Candidate], criteria: list[Criterion]) -> Field:
+    """Rank the candidates of a field. The first usable one is the golden value."""
+    measures = [_MEASURES[criterion] for criterion in criteria]
+    found = list(candidates)
+    if len(found) > 1:
+        ranks = {id(c): (c.usable, *(measure(c) for measure in measures)) for c in found}
+        found.sort(key=lambda c: repr(c.value))  # last of all the values themselves decide
+        found.sort(key=lambda c: ranks[id(c)], reverse=True)
+    for candidate in found:
+        candidate.sayings.sort(key=lambda saying: saying.rank)
+    usable = [candidate for candidate in found if candidate.usable]
+    golden = None
+    if usable:
+        rule = "only_value"
+        if len(usable) > 1:
+            pairs = zip(criteria, ranks[id(usable[0])][1:], ranks[id(usable[1])][1:], strict=True)
+            rule = next((criterion for criterion, ours, theirs in pairs if ours != theirs), "the_value_itself")
+        golden = {"value": usable[0].value, **usable[0].sayings[0].provenance, "rule": rule}
+    values = [_known(candidate, golden is not None and n == 0) for n, candidate in enumerate(found[:MOST_VALUES])]
+    return Field(golden, values, found)
+
+
+def _known(candidate: Candidate, preferred: bool) -> Document:
+    if not candidate.usable:
+        status = "unusable"
+    elif preferred:
+        status = "preferred"
+    else:
+        status = "former" if candidate.ended else "current"
+    return {
+        "value": candidate.value,
+        "status": status,
+        "first_seen": candidate.first_seen,
+        "last_seen": candidate.last_seen,
+        "said_by": len(candidate.sayings),
+        "sources": [saying.provenance for saying in candidate.sayings[:MOST_SOURCES]],
+    }
+
+
+def saying_of(document: Document, source: str, seen: dt.datetime | None, settings: CustomerSettings) -> Saying:
+    """What stands behind the values of a party record, an address or a consent."""
+    trust = settings.trust_in(document["system"], source)
+    rank = (-(seen or NEVER).timestamp(), -trust, str(document.get("record") or document["_id"]))
+    return Saying({**origin_of(document), "observed_at": seen}, seen, trust, rank)
+
+
+def origin_of(document: Document) -> Document:
+    """Where a party record, an address, an order … came from."""
+    return {name: document[name] for name in ("system", "table", "key", "version")}
+
+
+Said = list[tuple[Document, Saying]]
+"""Party records, each with the saying that stands for it."""
+
+
+def names(said: Said) -> Iterable[Candidate]:
+    """Each distinct name, case and blanks aside, as the latest source writes it."""
+    found: dict[Hashable, Candidate] = {}
+    for record, saying in said:
+        value = {part: _tidy(text) for part in NAME_PARTS if isinstance(text := record["name"].get(part), str)}
+        if not value:
+            continue
+        key = tuple(text.casefold() for text in value.values())
+        compared = record["compared"]
+        complete = bool(compared.get("last")) + (len(compared.get("first", "")) > 1)
+        candidate = _candidate(found, key, value, saying)
+        candidate.completeness = max(candidate.completeness, complete)
+    return found.values()
+
+
+def dates_of_birth(said: Said) -> Iterable[Candidate]:
+    """Each distinct date, as ISO text; what is no date is kept as it was written, and not usable."""
+    found: dict[Hashable, Candidate] = {}
+    for record, saying in said:
+        born = record["compared"].get("born")
+        if born:
+            _candidate(found, born, born, saying, usable=_is_date(born))
+        elif isinstance(raw := record.get("date_of_birth"), (str, dt.datetime)) and str(raw).strip():
+            text = raw.date().isoformat() if isinstance(raw, dt.datetime) else _tidy(raw)
+            _candidate(found, text, text, saying, usable=False)
+    return found.values()
+
+
+def _is_date(text: str) -> bool:
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def emails(said: Said) -> Iterable[Candidate]:
+    """Each distinct address in its compared form."""
+    return _contacts(said, "emails", _email, ("emails",))
+
+
+def _email(raw: str, _region: str) -> str | None:
+    found = normalise.email(raw)
+    return found.match if found else None
+
+
+def phones(said: Said) -> Iterable[Candidate]:
+    """Each distinct number as E.164."""
+    return _contacts(said, "phones", normalise.phone, ("mobiles", "lines"))
+
+
+def _contacts(
+    said: Said, name: str, normalised: Callable[[str, str], str | None], compared: tuple[str, ...]
+) -> Iterable[Candidate]:
+    """What cannot be compared (placeholders, malformed) is kept as it was typed, and not usable."""
+    found: dict[Hashable, Candidate] = {}
+    for record, saying in said:
+        usable = [value for kind in compared for value in record["compared"].get(kind, ())]
+        raws = record[name]
+        if len(raws) == len(usable) == 1:
+            _candidate(found, usable[0], usable[0], saying)
+            continue
+        for raw in raws:
+            value = normalised(raw, record.get("region", "GB"))
+            if value in usable:
+                _candidate(found, value, value, saying)
+            elif text := _tidy(raw):
+                _candidate(found, text, text, saying, usable=False)
+    return found.values()
+
+
+def addresses(said: Said, settings: CustomerSettings) -> Iterable[Candidate]:
+    """Each distinct place (house and street, or first line, and postcode) as the row shows it that is current and latest."""
+    found: dict[Hashable, Candidate] = {}
+    shown_by: dict[Hashable, tuple[bool, dt.datetime]] = {}
+    for record, of_record in said:
+        for address in record["addresses"]:
+            value, starts, ends = _place(address)
+            if not value:
+                continue
+            own = address["record"] == record["_id"]
+            seen = ends or starts or (of_record.seen if own else None)
+            saying = (
+                of_record if own and seen == of_record.seen else saying_of(address, _source_of(address), seen, settings)
+            )
+            key = _place_key(value)
+            candidate = found.get(key)
+            better = (ends is None, seen or NEVER)
+            if candidate is None:
+                candidate = found[key] = Candidate(value, ended=True)
+                shown_by[key] = better
+            elif better > shown_by[key] or (better == shown_by[key] and repr(value) < repr(candidate.value)):
+                candidate.value, shown_by[key] = value, better
+            candidate.ended = candidate.ended and ends is not None
+            candidate.completeness = sum(bool(candidate.value.get(part)) for part in ("line_1", "town", "postcode"))
+            candidate.said(saying)
+    return found.values()
+
+
+def _place(address: Document) -> tuple[Document, dt.datetime | None, dt.datetime | None]:
+    value: Document = {
+        part: text for part in ADDRESS_PARTS if isinstance(raw := address.get(part), str) and (text := _tidy(raw))
+    }
+    starts, ends = moment(address.get("valid_from")), moment(address.get("valid_to"))
+    if value and starts:
+        value["valid_from"] = starts
+    if value and ends:
+        value["valid_to"] = ends
+    return value, starts, ends
+
+
+def _place_key(value: Document) -> Hashable:
+    line = normalise.address(value.get("line_1"), value.get("line_2"))
+    code = postcode_of(value)
+    return line.text if line else None, code or value.get("town")
+
+
+def postcode_of(address: Document) -> str | None:
+    """The canonical postcode of an address (`SW1A 1AA`)."""
+    found = normalise.postcode(address["postcode"]) if address.get("postcode") else None
+    return found.unit if found else None
+
+
+def _source_of(document: Document) -> str:
+    return str(document["record"]).partition(":")[0]
+
+
+def _candidate(
+    found: dict[Hashable, Candidate], key: Hashable, value: Any, saying: Saying, usable: bool = True
+) -> Candidate:
+    candidate = found.get(key)
+    if candidate is None:
+        candidate = found[key] = Candidate(value, usable)
+    if candidate.said(saying):
+        candidate.value = value
+    return candidate
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split())
+
+
+def moment(value: Any) -> dt.datetime | None:
+    """A point in time, UTC: columns give dates, messages give ISO text. None for what is neither."""
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, dt.datetime):
+        return None
+    at = value.astimezone(dt.timezone.utc) if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)  # BSON keeps milliseconds

@@ -1,0 +1,176 @@
+"""Writing customer documents: only over the version that they were made from, with the change told in the same write."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+from pydantic import ValidationError
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
+
+from sv_assets.customers import history
+from sv_assets.customers.model import Customer
+from sv_assets.customers.why import reasons
+from sv_assets.identity.party import StationReport
+from sv_assets.landing.quarantine import Quarantine
+from sv_assets.mongo import CODEC, DUPLICATE_KEY, Document, Store, find_many, put
+from sv_assets.sources.records import Rejected
+
+SOURCE = "single_view.customers"
+"""Under this name customers stand in quarantine that the collection refuses."""
+MAX_BYTES = 1024**2
+LARGE_BYTES = MAX_BYTES // 2
+"""From here on a document is told to be large (`_sv.large`)."""
+_REFUSED_BY_VALIDATOR = 121
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A customer document as `compose` makes it, what tells it from others, and how many bytes it has."""
+
+    document: Document
+    hash: str
+    size: int
+
+    @property
+    def id(self) -> str:
+        return str(self.document["_id"])
+
+
+def composed(document: Document) -> Composed:
+    """With its hash (as `mongo.content_hash` makes it) and size."""
+    encoded = bson.encode(document, codec_options=CODEC)
+    return Composed(document, hashlib.blake2b(encoded, digest_size=16).hexdigest(), len(encoded))
+
+
+@dataclass
+class Attempt:
+    """Writes composed documents at one moment; says what was `written`, `overtaken` by another run, and `refused`."""
+
+    store: Store
+    rules: str
+    now: dt.datetime
+    report: StationReport
+    written: set[str] = field(default_factory=set)
+    overtaken: set[str] = field(default_factory=set)
+    refused: list[Rejected] = field(default_factory=list)
+
+    def insert(self, made: Sequence[Composed]) -> None:
+        """Documents of customers that have none. Who had one before, and lost it, goes on with the next version."""
+        before = history.latest_versions(self.store, [one.id for one in made])
+        complete = []
+        for one in self._within_bounds(made):
+            version = before.get(one.id, 0) + 1
+            change = {"kind": "revived"} if version > 1 else None
+            complete.append(self._complete(one, version, self.now, change))
+        if complete:
+            failed = self._failed(lambda: self._customers.insert_many(complete, ordered=False), complete)
+            inserted = [document for document in complete if document["_id"] not in failed]
+            self.report.inserted += len(inserted)
+            self._count(inserted)
+
+    def replace(self, made: Sequence[Composed], versions: Mapping[str, int]) -> None:
+        """Documents that differ from those that were there, in these versions, before their data was read."""
+        wanted = {one.id: one for one in self._within_bounds(made)}
+        found = find_many(self._customers, "_id", wanted)
+        stored = {d["_id"]: d for d in found if d.get("version", 0) == versions[d["_id"]]}
+        self.overtaken |= wanted.keys() - stored.keys()
+        if not stored:
+            return
+        pairs = [(before, wanted[i].document) for i, before in stored.items() if "version" in before]
+        why = reasons(self.store, pairs, self.rules)
+        complete = []
+        for identifier, before in stored.items():
+            created_at, change = self.now, None
+            if "version" in before:  # it has none if it was written before there was a history
+                created_at = before["_sv"]["created_at"]
+                changes = history.changes_between(before, wanted[identifier].document)
+                change = {"kind": "changed", "why": why[identifier], "changes": changes}
+            complete.append(self._complete(wanted[identifier], versions[identifier] + 1, created_at, change))
+        updates = [_over_version(document, document["version"] - 1) for document in complete]
+        failed = self._failed(lambda: self._customers.bulk_write(updates, ordered=False), complete)
+        fields = {"version": 1, "_sv.hash": 1}
+        now = {d["_id"]: d for d in find_many(self._customers, "_id", stored, fields)}
+        ours = [document for document in complete if _is_same(document, now.get(document["_id"]))]
+        self.report.updated += len(ours)
+        self._count(ours)
+        self.overtaken |= stored.keys() - self.written - failed
+
+    def keep_refused(self) -> None:
+        """Put what was refused into quarantine, and take out what has been written at last."""
+        quarantine = Quarantine(self.store, SOURCE)
+        quarantine.resolve(self.written)
+        if self.refused:
+            self.report.count("quarantined", len(self.refused))
+            quarantine.put(self.refused, run_id="")
+
+    @property
+    def _customers(self) -> Collection[Document]:
+        return self.store.single_view["customers"]
+
+    def _count(self, documents: list[Document]) -> None:
+        """Documents that are safe: copy their history entries."""
+        self.written.update(document["_id"] for document in documents)
+        entries = [entry for document in documents if (entry := history.entry_of(document))]
+        put(self.store.single_view[history.COLLECTION], entries, ())
+
+    def _complete(self, made: Composed, version: int, created_at: dt.datetime, change: Document | None) -> Document:
+        bookkeeping: Document = {"hash": made.hash, "rules": self.rules, "created_at": created_at}
+        if made.size > LARGE_BYTES:
+            bookkeeping["large"] = made.size
+        if change:
+            bookkeeping["change"] = change
+        return {**made.document, "enrichments": {}, "version": version, "composed_at": self.now, "_sv": bookkeeping}
+
+    def _within_bounds(self, made: Iterable[Composed]) -> Iterator[Composed]:
+        for one in made:
+            if one.size <= MAX_BYTES:
+                yield one
+            else:
+                self._refuse(one.document, f"is larger than {MAX_BYTES:,} bytes ({one.size:,})")
+
+    def _failed(self, write: Callable[[], Any], batch: list[Document]) -> set[str]:
+        """Let `write` write a batch; the ids of those that it did not. Raises what is no fault of a document."""
+        try:
+            write()
+            return set()
+        except BulkWriteError as error:
+            failed = error.details["writeErrors"]
+            passing = (DUPLICATE_KEY, _REFUSED_BY_VALIDATOR)
+            if error.details["writeConcernErrors"] or any(e["code"] not in passing for e in failed):
+                raise
+        for e in failed:
+            document = batch[e["index"]]
+            if e["code"] == DUPLICATE_KEY:
+                self.overtaken.add(document["_id"])
+            else:
+                self._refuse(document, _why_refused(document))
+        return {batch[e["index"]]["_id"] for e in failed}
+
+    def _refuse(self, document: Document, reason: str) -> None:
+        self.refused.append(Rejected(document["_id"], reason, history.composed_part(document)))
+
+
+def _over_version(document: Document, version: int) -> UpdateOne:
+    """Replaces the document of that version and no other; what other assets added to it stays."""
+    kept = {"$mergeObjects": [{"$literal": document}, {"enrichments": {"$ifNull": ["$enrichments", {}]}}]}
+    same = {"$eq": [{"$ifNull": ["$version", 0]}, version]}
+    return UpdateOne({"_id": document["_id"]}, [{"$replaceWith": {"$cond": [same, kept, "$$ROOT"]}}])
+
+
+def _is_same(ours: Document, stored: Document | None) -> bool:
+    return stored is not None and (stored["version"], stored["_sv"]["hash"]) == (ours["version"], ours["_sv"]["hash"])
+
+
+def _why_refused(document: Document) -> str:
+    """Which fields are not as the model says; without their values."""
+    try:
+        Customer.model_validate(document)
+    except ValidationError as error:
+        places = sorted({".".join(str(part) for part in e["loc"]) for e in error.errors()})
+        return f"does not fit the model of a customer: {', '.join(places[:5])}"
+    return "is refused by the validator of the collection, which asks for more than the model"

@@ -1,0 +1,147 @@
+"""Finding somebody: from whatever a caller says, however it is written, by one equality on an index."""
+
+import pytest
+
+from sv_assets.customers import find
+from sv_assets.customers.queries import QUERIES, plans
+from sv_assets.errors import ConfigurationError
+from sv_assets.mongo import Store
+from sv_assets_tests.retailer import Retailer, day
+
+HOME = {"AddressType": "home", "Line1": "Flat 3, 12a High St", "Town": "Derby", "Postcode": "SW1A 1AA"}
+
+
+@pytest.fixture
+def shop(store: Store) -> Retailer:
+    shop = Retailer(store)
+    shop.customer(1, "Jane", "Smith", Email="jane@x.com", Mobile="07700 900123", ModifiedAt=day(1))
+    shop.land("crm.customeraddress", {"AddressId": 7, "CustomerId": 1, **HOME, "ValidFrom": day(0), "ValidTo": None})
+    shop.account(11, "Jane", "Smith", EmailAddress="JANE@x.com")
+    shop.order(101, AccountId=11)
+    event = {"event_id": "E1", "order_number": "SO101", "status": "dispatched", "occurred_at": "2026-11-02T08:00:00Z"}
+    shop.land("delivery.delivery_events", {**event, "parcel": 1, "sequence": 1, "delivery_reference": "DR-77/1"})
+    shop.customer(2, "Peter", "Jones", Email="home@x.com", Mobile="07700 911123")
+    shop.run()
+    return shop
+
+
+def names(results: list[find.Found]) -> list[str]:
+    return [result.customer["name"]["value"]["first"] for result in results]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"email": " Jane@X.COM "}, "e-mail address"),
+        ({"phone": "07700900123"}, "phone number"),
+        ({"phone": "+44 7700 900123"}, "phone number"),
+        ({"phone": "0044 (0)7700 900-123"}, "phone number"),
+        ({"phone": "900123"}, "last digits of the phone number"),
+        ({"phone": "…0 900 123"}, "last digits of the phone number"),
+        ({"order": " so-101 "}, "order number"),
+        ({"delivery": "dr77 1"}, "delivery reference"),
+        ({"account": "11"}, "account number"),
+        ({"account": "crm.customer:1"}, "record"),
+        ({"postcode": "sw1a1aa"}, "postcode"),
+        ({"postcode": "SW1A 1AA", "surname": "SMITH"}, "postcode and surname"),
+        ({"postcode": "SW1A 1AA", "name": "Mrs Jane Smith"}, "postcode and surname"),
+        ({"postcode": "SW1A 1AA", "house": "12A"}, "postcode and house number"),
+        ({"postcode": "SW1A 1AA", "house": "Flat 3, 12a High Street"}, "postcode and house number"),
+        ({"name": "jane SMITH", "town": "derby"}, "name and town"),
+    ],
+)
+def test_somebody_is_found_by_whatever_they_say_however_they_write_it(
+    shop: Retailer, said: dict[str, str], reason: str
+) -> None:
+    (result,) = find.customers(shop.store, **said)
+    assert (names([result]), result.reason) == (["Jane"], reason)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"email": "who@x.com"},
+        {"phone": "07700900999"},
+        {"phone": "900999"},
+        {"order": "SO9"},
+        {"delivery": "DR"},
+        {"account": "99"},
+        {"account": "crm.customer:99"},
+        {"customer": "C0"},
+        {"postcode": "SW1A 1AA", "surname": "Jones"},
+        {"postcode": "SW1A 1AA", "house": "13"},
+        {"name": "John Smith", "town": "Derby"},
+    ],
+)
+def test_nobody_is_found_by_what_is_nobodys(shop: Retailer, said: dict[str, str]) -> None:
+    assert find.customers(shop.store, **said) == []
+
+
+def test_who_shares_an_email_is_found_with_all_the_others_the_latest_in_touch_first(shop: Retailer) -> None:
+    shop.customer(3, "Zoe", "Smith", Email="jane@x.com")
+    shop.run()
+    assert names(find.customers(shop.store, email="jane@x.com")) == ["Jane", "Zoe"]
+
+
+def test_who_fits_more_of_what_was_said_comes_first_with_all_reasons(shop: Retailer) -> None:
+    results = find.customers(
+        shop.store, email="home@x.com", phone="900123", postcode="SW1A 1AA", surname="Smith", order="SO101"
+    )
+    assert names(results) == ["Jane", "Peter"]
+    assert results[0].reasons == ("order number", "postcode and surname", "last digits of the phone number")
+    assert results[0].strength > results[1].strength
+
+
+def test_an_id_that_was_merged_finds_the_customer_that_it_became(shop: Retailer) -> None:
+    ids = shop.customer_ids()
+    shop.customer(2, "Jane", "Smith", Email="jane@x.com")
+    shop.run()
+    one = shop.the_customer()["_id"]
+    assert [r.customer["_id"] for i in ids.values() for r in find.customers(shop.store, customer=i)] == [one] * 3
+    assert find.by_id(shop.store, "C0") is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"email": "jane"},
+        {"phone": "55"},
+        {"postcode": " - "},
+        {"surname": "Quirk"},
+        {"house": "99"},
+        {"name": "Quirk"},
+        {},
+    ],
+)
+def test_what_cannot_be_looked_for_is_said_without_the_value(store: Store, said: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        find.customers(store, **said)
+    assert not any(value in str(error.value) for value in said.values())
+
+
+def test_every_declared_query_is_answered_by_an_index(shop: Retailer) -> None:
+    shop.customer(2, "Jane", "Smith", Email="jane@x.com")  # one merge, so that there is an alias and a history
+    shop.land(
+        "crm.contactpreference", {"CustomerId": 1, "Purpose": "m", "Channel": "e", "OptedIn": 1, "RecordedAt": day(1)}
+    )
+    call = {
+        "CallId": 1,
+        "CustomerNumber": 1,
+        "StartedAt": day(2),
+        "Reason": "x",
+        "DurationSeconds": 9,
+        "OrderNumber": None,
+    }
+    shop.land("contactcentre.call", call)
+    shop.run()
+    found = list(plans(shop.store))
+    assert [plan.query for plan in found] == list(QUERIES)
+    assert [(plan.query.name, plan.fault) for plan in found if plan.fault] == []
+
+
+def test_a_query_without_its_index_is_found_out(shop: Retailer) -> None:
+    shop.store.single_view["customers"].drop_indexes()
+    for n in range(10):
+        shop.store.single_view["orders"].insert_one({"_id": str(n), "keys": ["order:1"]})
+    faults = {plan.query.name: plan.fault for plan in plans(shop.store) if plan.fault}
+    assert faults["customers by e-mail address"] == "scans the collection"
