@@ -49,5 +49,5 @@ def _contradict(name: str, found: Field) -> bool:
     if name != "name":
         return len(usable) > 1
     surnames = {value["last"].casefold() for value in usable if value.get("last")}
-    firsts = [value["first"].casefold() for value in usable if value.get("first")]
-    return len(surnames) > 1 or any(a[0] != b[0] for a in firsts for b in firsts[:1])
+    initials = {value["first"][0].casefold() for value in usable if value.get("first")}
+    return len(surnames) > 1 or len(initials) > 1

@@ -283,6 +283,8 @@ def _tidy(text: str) -> str:
 
 def moment(value: Any) -> dt.datetime | None:
     """A point in time, UTC: columns give dates, messages give ISO text. None for what is neither."""
+    if type(value) is dt.datetime and value.tzinfo is dt.timezone.utc and value.microsecond % 1000 == 0:
+        return value  # as BSON gives it
     if isinstance(value, str):
         try:
             value = dt.datetime.fromisoformat(value)

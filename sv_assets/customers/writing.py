@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bson
+from bson import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pydantic import ValidationError
 from pymongo import UpdateOne
 from pymongo.collection import Collection
@@ -26,15 +28,16 @@ MAX_BYTES = 1024**2
 LARGE_BYTES = MAX_BYTES // 2
 """From here on a document is told to be large (`_sv.large`)."""
 _REFUSED_BY_VALIDATOR = 121
+_RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A customer document as `compose` makes it, what tells it from others, and how many bytes it has."""
+    """A customer document as `compose` makes it, encoded once, and what tells it from others."""
 
     document: Document
+    encoded: bytes
     hash: str
-    size: int
 
     @property
     def id(self) -> str:
@@ -42,9 +45,23 @@ class Composed:
 
 
 def composed(document: Document) -> Composed:
-    """With its hash (as `mongo.content_hash` makes it) and size."""
+    """With its bytes and hash (as `mongo.content_hash` makes it)."""
     encoded = bson.encode(document, codec_options=CODEC)
-    return Composed(document, hashlib.blake2b(encoded, digest_size=16).hexdigest(), len(encoded))
+    return Composed(document, encoded, hashlib.blake2b(encoded, digest_size=16).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A document ready to be sent, with its bookkeeping, and the history entry that lies in it."""
+
+    made: Composed
+    version: int
+    raw: RawBSONDocument
+    entry: Document | None
+
+    @property
+    def id(self) -> str:
+        return self.made.id
 
 
 @dataclass
@@ -62,14 +79,14 @@ class Attempt:
     def insert(self, made: Sequence[Composed]) -> None:
         """Documents of customers that have none. Who had one before, and lost it, goes on with the next version."""
         before = history.latest_versions(self.store, [one.id for one in made])
-        complete = []
+        ready = []
         for one in self._within_bounds(made):
             version = before.get(one.id, 0) + 1
-            change = {"kind": "revived"} if version > 1 else None
-            complete.append(self._complete(one, version, self.now, change))
-        if complete:
-            failed = self._failed(lambda: self._customers.insert_many(complete, ordered=False), complete)
-            inserted = [document for document in complete if document["_id"] not in failed]
+            ready.append(self._ready(one, version, self.now, {"kind": "revived"} if version > 1 else None))
+        if ready:
+            raw = [one.raw for one in ready]
+            failed = self._failed(lambda: self._customers.insert_many(raw, ordered=False), ready)
+            inserted = [one for one in ready if one.id not in failed]
             self.report.inserted += len(inserted)
             self._count(inserted)
 
@@ -83,19 +100,19 @@ class Attempt:
             return
         pairs = [(before, wanted[i].document) for i, before in stored.items() if "version" in before]
         why = reasons(self.store, pairs, self.rules)
-        complete = []
+        ready = []
         for identifier, before in stored.items():
             created_at, change = self.now, None
             if "version" in before:  # it has none if it was written before there was a history
                 created_at = before["_sv"]["created_at"]
                 changes = history.changes_between(before, wanted[identifier].document)
                 change = {"kind": "changed", "why": why[identifier], "changes": changes}
-            complete.append(self._complete(wanted[identifier], versions[identifier] + 1, created_at, change))
-        updates = [_over_version(document, document["version"] - 1) for document in complete]
-        failed = self._failed(lambda: self._customers.bulk_write(updates, ordered=False), complete)
+            ready.append(self._ready(wanted[identifier], versions[identifier] + 1, created_at, change))
+        updates = [_over_version(one) for one in ready]
+        failed = self._failed(lambda: self._customers.bulk_write(updates, ordered=False), ready)
         fields = {"version": 1, "_sv.hash": 1}
-        now = {d["_id"]: d for d in find_many(self._customers, "_id", stored, fields)}
-        ours = [document for document in complete if _is_same(document, now.get(document["_id"]))]
+        now = {d["_id"]: (d["version"], d["_sv"]["hash"]) for d in find_many(self._customers, "_id", stored, fields)}
+        ours = [one for one in ready if now.get(one.id) == (one.version, one.made.hash)]
         self.report.updated += len(ours)
         self._count(ours)
         self.overtaken |= stored.keys() - self.written - failed
@@ -112,28 +129,31 @@ class Attempt:
     def _customers(self) -> Collection[Document]:
         return self.store.single_view["customers"]
 
-    def _count(self, documents: list[Document]) -> None:
+    def _count(self, safe: list[_Ready]) -> None:
         """Documents that are safe: copy their history entries."""
-        self.written.update(document["_id"] for document in documents)
-        entries = [entry for document in documents if (entry := history.entry_of(document))]
-        put(self.store.single_view[history.COLLECTION], entries, ())
+        self.written.update(one.id for one in safe)
+        put(self.store.single_view[history.COLLECTION], [one.entry for one in safe if one.entry], ())
 
-    def _complete(self, made: Composed, version: int, created_at: dt.datetime, change: Document | None) -> Document:
+    def _ready(self, made: Composed, version: int, created_at: dt.datetime, change: Document | None) -> _Ready:
         bookkeeping: Document = {"hash": made.hash, "rules": self.rules, "created_at": created_at}
-        if made.size > LARGE_BYTES:
-            bookkeeping["large"] = made.size
+        if len(made.encoded) > LARGE_BYTES:
+            bookkeeping["large"] = len(made.encoded)
         if change:
             bookkeeping["change"] = change
-        return {**made.document, "enrichments": {}, "version": version, "composed_at": self.now, "_sv": bookkeeping}
+        own: Document = {"enrichments": {}, "version": version, "composed_at": self.now, "_sv": bookkeeping}
+        # A BSON document is its length, its elements and a null byte: what is encoded already is put together.
+        elements = made.encoded[4:-1] + bson.encode(own, codec_options=CODEC)[4:]
+        raw = RawBSONDocument((len(elements) + 4).to_bytes(4, "little") + elements, _RAW)
+        return _Ready(made, version, raw, history.entry_of({"_id": made.id, **own}))
 
     def _within_bounds(self, made: Iterable[Composed]) -> Iterator[Composed]:
         for one in made:
-            if one.size <= MAX_BYTES:
+            if len(one.encoded) <= MAX_BYTES:
                 yield one
             else:
-                self._refuse(one.document, f"is larger than {MAX_BYTES:,} bytes ({one.size:,})")
+                self._refuse(one, f"is larger than {MAX_BYTES:,} bytes ({len(one.encoded):,})")
 
-    def _failed(self, write: Callable[[], Any], batch: list[Document]) -> set[str]:
+    def _failed(self, write: Callable[[], Any], batch: list[_Ready]) -> set[str]:
         """Let `write` write a batch; the ids of those that it did not. Raises what is no fault of a document."""
         try:
             write()
@@ -144,26 +164,22 @@ class Attempt:
             if error.details["writeConcernErrors"] or any(e["code"] not in passing for e in failed):
                 raise
         for e in failed:
-            document = batch[e["index"]]
+            one = batch[e["index"]]
             if e["code"] == DUPLICATE_KEY:
-                self.overtaken.add(document["_id"])
+                self.overtaken.add(one.id)
             else:
-                self._refuse(document, _why_refused(document))
-        return {batch[e["index"]]["_id"] for e in failed}
+                self._refuse(one.made, _why_refused(bson.decode(one.raw.raw, codec_options=CODEC)))
+        return {batch[e["index"]].id for e in failed}
 
-    def _refuse(self, document: Document, reason: str) -> None:
-        self.refused.append(Rejected(document["_id"], reason, history.composed_part(document)))
-
-
-def _over_version(document: Document, version: int) -> UpdateOne:
-    """Replaces the document of that version and no other; what other assets added to it stays."""
-    kept = {"$mergeObjects": [{"$literal": document}, {"enrichments": {"$ifNull": ["$enrichments", {}]}}]}
-    same = {"$eq": [{"$ifNull": ["$version", 0]}, version]}
-    return UpdateOne({"_id": document["_id"]}, [{"$replaceWith": {"$cond": [same, kept, "$$ROOT"]}}])
+    def _refuse(self, made: Composed, reason: str) -> None:
+        self.refused.append(Rejected(made.id, reason, history.composed_part(made.document)))
 
 
-def _is_same(ours: Document, stored: Document | None) -> bool:
-    return stored is not None and (stored["version"], stored["_sv"]["hash"]) == (ours["version"], ours["_sv"]["hash"])
+def _over_version(ready: _Ready) -> UpdateOne:
+    """Replaces the document of the version before and no other; what other assets added to it stays."""
+    kept = {"$mergeObjects": [{"$literal": ready.raw}, {"enrichments": {"$ifNull": ["$enrichments", {}]}}]}
+    same = {"$eq": [{"$ifNull": ["$version", 0]}, ready.version - 1]}
+    return UpdateOne({"_id": ready.id}, [{"$replaceWith": {"$cond": [same, kept, "$$ROOT"]}}])
 
 
 def _why_refused(document: Document) -> str:
