@@ -15,6 +15,7 @@
 | town, county, postcode             | of the first address                                                      |
 | places                             | `number street` of every address                                          |
 | homes                              | `number street, postcode` of every address                                |
+| streets                            | of every address, what each part of it says behind a number               |
 | postcodes, towns                   | of every address                                                          |
 | ids                                | strong identifiers by name: `{loyalty_card: [6335…]}`                     |
 
@@ -46,6 +47,7 @@ LISTS = (
     "exchanges",
     "places",
     "homes",
+    "streets",
     "postcodes",
     "towns",
 )
@@ -171,6 +173,7 @@ def _add_names(form: Document, described: Description, placeholders: Placeholder
 def _add_addresses(form: Document, addresses: Iterable[PostalAddress]) -> None:
     places: list[str] = []
     homes: list[str] = []
+    streets: list[str] = []
     postcodes: list[str] = []
     towns: list[str] = []
     for written in addresses:
@@ -188,6 +191,7 @@ def _add_addresses(form: Document, addresses: Iterable[PostalAddress]) -> None:
                 "postcode": unit,
             }
             form.update({name: value for name, value in first.items() if value})
+        streets += found.streets if found else ()
         if found and found.key:
             places.append(found.key)
             if unit:
@@ -196,7 +200,13 @@ def _add_addresses(form: Document, addresses: Iterable[PostalAddress]) -> None:
             postcodes.append(unit)
         if town:
             towns.append(town)
-    for name, values in (("places", places), ("homes", homes), ("postcodes", postcodes), ("towns", towns)):
+    for name, values in (
+        ("places", places),
+        ("homes", homes),
+        ("streets", streets),
+        ("postcodes", postcodes),
+        ("towns", towns),
+    ):
         if values:
             form[name] = _distinct(values)
 

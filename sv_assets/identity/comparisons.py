@@ -98,8 +98,9 @@ def _one_edit(a: str, b: str) -> str:
     return _only_if(f"abs(length({a}) - length({b})) <= 1 and ({halves})", f"{{edits}}({a}, {b}) <= 1")
 
 
+_CROSSED = "last_l <> last_r and (first_l = last_r or last_l = first_r)"
 _SWAPPED = _only_if(
-    "first_l = last_r or last_l = first_r",
+    _CROSSED,
     "(first_l = last_r and (last_l = first_r or {jaro_winkler}(last_l, first_r) >= 0.85))"
     " or (last_l = first_r and {jaro_winkler}(first_l, last_r) >= 0.85)",
 )
@@ -140,7 +141,8 @@ FIRST_NAME = Comparison(
             0.015,
             0.005,
         ),
-        Level(ELSE, "", 0.035, 0.984),
+        Level("crossed", _CROSSED, 0.002, 0.0002),
+        Level(ELSE, "", 0.033, 0.9838),
     ),
     ("first", "last", "nicknames", "given_or_others"),
     frequency="first",
@@ -244,14 +246,17 @@ ADDRESS = Comparison(
     "address",
     (
         Level(NULL, "text_l is null or text_r is null"),
-        Level("exact", "{overlap}(places_l, places_r)", 0.80, 5e-6, 0.85),
+        Level("exact", "{overlap}(places_l, places_r)", 0.79, 5e-6, 0.85),
         Level("street_close", "house_l = house_r and {jaro_winkler}(street_l, street_r) >= 0.88", 0.08, 1e-5, 0.01),
+        Level("house_and_part", _only_if("house_l = house_r", "{overlap}(streets_l, streets_r)"), 0.01, 2e-5, 0.01),
         Level("street", "street_l = street_r", 0.03, 0.001, 0.05),
         Level("text_close", "{jaro_winkler}(text_l, text_r) >= 0.88", 0.02, 0.0005, 0.01),
+        Level("part", "{overlap}(streets_l, streets_r)", 0.01, 0.001, 0.01),
         Level("street_near", "{jaro_winkler}(street_l, street_r) >= 0.88", 0.01, 0.003, 0.005),
-        Level(ELSE, "", 0.06, 0.995, 0.075),
+        Level("house", "house_l = house_r", 0.01, 0.01, 0.01),
+        Level(ELSE, "", 0.04, 0.984, 0.045),
     ),
-    ("text", "places", "house", "street"),
+    ("text", "places", "house", "street", "streets"),
     shared=True,
     counted=(("exact", "unnest(places)"),),
 )
@@ -292,7 +297,21 @@ PLACE = Comparison(
     shared=True,
     counted=(("exact", "concat(postcode, '|', town)"),),
 )
-STANDARD = (FIRST_NAME, SURNAME, TITLE, BIRTH_DATE, EMAIL, MOBILE, LANDLINE, ADDRESS, PLACE)
+COUNTY = Comparison(
+    "county",
+    (
+        Level(
+            NULL,
+            "county_l is null or county_r is null or (county_l = county_r and coalesce({overlap}(towns_l, towns_r), false))",
+        ),
+        Level("same", "county_l = county_r", 0.90, 0.1, 0.95),
+        Level(ELSE, "", 0.10, 0.9, 0.05),
+    ),
+    ("county", "towns"),
+    shared=True,
+)
+"""Only where the towns differ: those that agree are in one county."""
+STANDARD = (FIRST_NAME, SURNAME, TITLE, BIRTH_DATE, EMAIL, MOBILE, LANDLINE, ADDRESS, PLACE, COUNTY)
 
 
 def identifier(name: str) -> Comparison:

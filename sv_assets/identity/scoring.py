@@ -139,7 +139,7 @@ def score(bench: Workbench, model: Model, least: float | None = None) -> None:
     else:
         weight = f"-log2(pow(2, least(300, -match_weight)) + pow(2, least(300, {settings.household_caution} - ({household}))))"
     rules = _rules(bench, compared)
-    names = ("first_name", "surname", "title")
+    names = ("first_name", "surname", "title", "county")
     alone = " and ".join(f"coalesce(level_{c.name}, 1) <> 0" for c in compared if c.name not in names)
     bench.execute(
         f"""

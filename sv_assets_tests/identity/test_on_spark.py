@@ -225,7 +225,14 @@ def _as_written(draw: random.Random, person: dict[str, Any]) -> Description:
             [person["born"], person["born"][:5] + person["born"][8:] + person["born"][4:7], typed(person["born"]), None]
         ),
         addresses=tuple(
-            PostalAddress(typed(line), None, typed(town), None, draw.choice([code, typed(code), None]), None)
+            PostalAddress(
+                typed(line),
+                draw.choice([None, "Little Barton"]),
+                typed(town),
+                draw.choice([None, "Kent", "Surrey"]),
+                draw.choice([code, typed(code), None]),
+                None,
+            )
             for line, town, code in person["addresses"]
             if draw.random() < 0.8
         ),

@@ -36,12 +36,13 @@ _BOXES = {"pobox": "po box", "lockedbag": "locked bag"}
 class Address(NamedTuple):
     """`unit`: 3 of "Flat 3". `number`: 12, 12a, 12-14, or the name of a house that has none. `street`: `high st`.
 
-    `text`: all of both lines, the unit first. `key`: number and street, None where either lacks. A PO box has the street `po box`.
+    `streets`: what each part says behind its number: the street, a house, a village. `text`: all of both lines, the unit first. `key`: number and street, None where either lacks. A PO box has the street `po box`.
     """
 
     unit: str | None
     number: str | None
     street: str | None
+    streets: tuple[str, ...]
     text: str
     key: str | None
 
@@ -72,7 +73,8 @@ def _by_rules(line_1: str | None, line_2: str | None) -> Address | None:
     unit = next((s.unit for s in segments if s.unit), None)
     number, street = _door(segments)
     text = " ".join(_BOXES.get(t, t) for t in _joined([t for s in segments for t in s.tokens]))
-    return Address(unit, number, street, text, f"{number} {street}" if number and street else None)
+    streets = tuple(s.street for s in segments if s.street)
+    return Address(unit, number, street, streets, text, f"{number} {street}" if number and street else None)
 
 
 def _plain(text: str) -> Address | None:
@@ -91,7 +93,8 @@ def _plain(text: str) -> Address | None:
     if not number or not _MEANINGFUL.isdisjoint(words):
         return None
     street, _ = _street(words)
-    return Address(unit, number, street, f"{unit_text}{number} {' '.join(words)}", f"{number} {street}")
+    streets = (street,) if street else ()
+    return Address(unit, number, street, streets, f"{unit_text}{number} {' '.join(words)}", f"{number} {street}")
 
 
 def _door(segments: list[_Segment]) -> tuple[str | None, str | None]:

@@ -16,6 +16,7 @@ _OF_COMPARISON = {
         "swapped": "first name and surname swapped",
         "initial": "the initial of the other",
         "another_given": "a further given name of the other",
+        "crossed": "the surname of the other",
     },
     "surname": {"part": "one part in common"},
     "birth_date": {
@@ -29,9 +30,12 @@ _OF_COMPARISON = {
     "address": {
         "exact": "the same house",
         "street_close": "same house number, nearly the same street",
+        "house_and_part": "the same house number, and one part in common",
         "street": "the same street",
         "text_close": "nearly the same lines",
+        "part": "one part in common",
         "street_near": "a similar street",
+        "house": "the same house number",
     },
     "place": {
         "exact": "the same postcode and town",

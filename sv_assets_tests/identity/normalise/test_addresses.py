@@ -123,7 +123,14 @@ def test_where_the_front_door_is(
 
 
 def test_the_whole_of_it() -> None:
-    assert address("12 High Street", "Apartment 3") == Address("3", "12", "high st", "flat 3 12 high st", "12 high st")
+    assert address("12 High Street", "Apartment 3") == Address(
+        "3", "12", "high st", ("high st",), "flat 3 12 high st", "12 high st"
+    )
+
+
+def test_every_part_says_something_behind_its_number():
+    assert address("Rose Cottage, 12 High Street", "Little Barton").streets == ("rose cott", "high st", "little barton")
+    assert address("8 Low Road", "Flat 3").streets == ("low rd",)
 
 
 @pytest.mark.parametrize("line", [None, "", "  ", "-", ",,"])
