@@ -295,7 +295,7 @@ PLACE = Comparison(
     ),
     ("postcode", "postcodes", "town", "towns", "exchanges"),
     shared=True,
-    counted=(("exact", "concat(postcode, '|', town)"),),
+    counted=(("exact", "postcode || '|' || town"),),
 )
 COUNTY = Comparison(
     "county",

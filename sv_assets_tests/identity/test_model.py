@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sv_assets.identity.compared import Description, compared_form
+from sv_assets.identity.compared import Description, PostalAddress, compared_form
 from sv_assets.identity.comparisons import comparisons
 from sv_assets.identity.model import Model, Patterns, built_in, learn
 from sv_assets.identity.scoring import train
@@ -121,3 +121,20 @@ def test_any_few_records_can_be_learnt_from(who: str) -> None:
     for name, levels in models[0].levels.items():
         for one, other in zip(levels, models[1].levels[name], strict=True):
             assert dataclasses.astuple(other) == pytest.approx(dataclasses.astuple(one), rel=1e-6), name
+
+
+def test_addresses_that_are_missing_do_not_agree() -> None:
+    settings = load_settings()
+    with open_workbench(settings, ()) as bench:
+        people = [Description(first=(f"{chr(97 + n % 26)}an",), last=(f"{chr(97 + n // 26)}son",)) for n in range(300)]
+        people += [
+            dataclasses.replace(
+                person, addresses=(PostalAddress(f"{n} High Street", None, f"town{n}", None, "YO1 7HH"),)
+            )
+            for n, person in enumerate(people[:30])
+        ]
+        bench.add(
+            prepare(f"r{n:03d}", compared_form(p, settings.values_of_nobody), settings) for n, p in enumerate(people)
+        )
+        bench.judge_blocks()
+        assert train(bench).levels["place"][0].chance < 0.01
