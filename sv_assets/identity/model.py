@@ -37,6 +37,8 @@ PSEUDO_CHANCE = 2_000.0
 ROUNDS = 100
 NOT_ALL_ARE_MATCHES = 0.01
 """Of the pairs that agree in a rare value, at least so many are taken to do so by chance."""
+BELIEVED = 0.1
+"""Of the chance agreement that is believed in, at least this part stays: a random sample does not show what is rare."""
 MAY_DIFFER = 0.15
 """No more of one person's pairs can wholly differ in what is personal: what is beyond that is two people."""
 TELLS_APART = 0.02
@@ -234,7 +236,8 @@ def _maximise(patterns: Patterns, compared: Sequence[Comparison], *, households:
                 fit.same[j][-1] = MAY_DIFFER
             fit.household[j] = _share(pairs_household, belief_household[j])
             explained = pairs_same + (pairs_household if comparison.shared else 0.0)
-            left = np.maximum(chance_pairs[j] - explained, 0.5 + NOT_ALL_ARE_MATCHES * pairs_same)
+            least = np.maximum(BELIEVED * belief_chance[j] * everything, 0.5 + NOT_ALL_ARE_MATCHES * pairs_same)
+            left = np.maximum(chance_pairs[j] - explained, least)
             fit.chance[j] = left / left.sum()
         if abs(fit.matches - before) <= 1e-7 * before:
             break
