@@ -5,21 +5,22 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 
 
-def run_part(module: str, environment: dict[str, str], *arguments: str | int) -> dict[str, float]:
+def run_part(module: str, environment: dict[str, str], *arguments: str | int) -> dict[str, Any]:
     """The figures that a part prints as its last line. Raises RuntimeError with the end of what it said where it fails."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{arguments[0]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
-def print_figures(figures: dict[str, float]) -> None:
+def print_figures(figures: dict[str, Any]) -> None:
     """What a part has measured, and its peak memory in megabytes as `peak_rss_mb`."""
     print(json.dumps({**figures, "peak_rss_mb": _peak_rss_mb()}))
 

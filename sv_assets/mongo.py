@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar
@@ -55,10 +55,14 @@ logging.getLogger("pymongo.command").setLevel(logging.INFO)  # at DEBUG it write
 
 @dataclass(frozen=True)
 class Store:
-    """The five databases of the platform on one server; `prefix` lets tests and teams share it."""
+    """The five databases of the platform on one server; `prefix` lets tests and teams share it.
+
+    `url` is what the client was opened with, for other processes to open their own; empty where nobody knows.
+    """
 
     client: MongoClient[Document]
     prefix: str = ""
+    url: str = field(default="", repr=False)
 
     @cached_property
     def landing(self) -> Database[Document]:
@@ -113,7 +117,7 @@ def open_store(url: str, prefix: str = "") -> Store:
             f"SV_MONGO_URL is not a MongoDB connection string ({settings.masked(str(error))}). "
             "It looks like mongodb+srv://user:password@cluster.example.net/ or mongodb://127.0.0.1:27017/."
         ) from None
-    return Store(client, prefix)
+    return Store(client, prefix, url)
 
 
 def store_from_environment() -> Store:

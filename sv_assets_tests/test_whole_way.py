@@ -212,7 +212,9 @@ def test_two_runs_at_once_while_more_lands_do_no_harm(store: Store, history: His
     ids = shop.customer_ids()
     assert None not in ids.values()
     assert shop.customers().keys() == set(ids.values())
-    assert written([refresh_customers(store, shop.catalogue, full=True)]) == 0, "what was composed amid changes is what is composed now"
+    assert written([refresh_customers(store, shop.catalogue, full=True)]) == 0, (
+        "what was composed amid changes is what is composed now"
+    )
     assert written([refresh_facts(store, shop.catalogue, s, full=True) for s in (ORDERS, INTERACTIONS, CONSENTS)]) == 0
 
 

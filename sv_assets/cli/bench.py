@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sv_assets.cli.output import JsonOption, console, errors, print_json
+from sv_assets.cli.output import JsonOption, console, errors, print_json, table
 from sv_assets.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on embedded servers of the benchmark's own.")
@@ -114,6 +114,32 @@ def _landed_identity(records: int, changed: int, json: bool) -> None:
         f"second), {figures['customers']:,} customers, peak memory {figures['peak_rss_mb']:,} MB.\n"
         f"{changed:,} changed ones among them in [bold]{figures['changed_seconds']:,} s[/], peak memory "
         f"{figures['changed_peak_rss_mb']:,} MB."
+    )
+
+
+@app.command()
+def serving(
+    customers: Annotated[int, typer.Option(min=100, help="How many customers, with an order each.")] = 10_000,
+    json: JsonOption = False,
+) -> None:
+    """Build customers from landing on, then measure every look-up and a write, beside a bare find by _id; one client and eight."""
+    with _of_a_checkout():
+        from benchmarks.serving import measure_serving
+    errors.print(
+        f"Building {customers:,} customers on a server of its own; some {60 + customers // 150} seconds or more"
+    )
+    figures = measure_serving(customers)
+    if json:
+        print_json(figures)
+        return
+    for who, measured in (("One client", figures), ("Eight clients", figures["eight_clients"])):
+        told = {"bare find_one": measured["bare_find"], **measured["lookups"], "write": measured["write"]}
+        rows = [[name, *(float(ms) for ms in percentiles.values())] for name, percentiles in told.items()]
+        table(f"{who}, milliseconds", ["", "p50", "p95", "p99"], rows)
+    console.print(
+        f"{figures['customers']:,} customers, composed at [bold]{figures['compose_per_s']:,} a second[/] from scratch; "
+        f"{figures['changed']:,} changed ones in [bold]{figures['changed_seconds']} s[/]. Peak memory "
+        f"{figures['peak_rss_mb']:,} MB."
     )
 
 

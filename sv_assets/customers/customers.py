@@ -5,6 +5,7 @@ made from, and whoever comes second composes again. So no run needs to wait for 
 """
 
 import datetime as dt
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,17 +33,26 @@ from sv_assets.worklist import clear_pending, mark_pending, work_off
 STATION = "customers"
 LARGE_INDEX = IndexModel([("_sv.large", 1)], sparse=True)
 BATCH_CUSTOMERS = 200
+FEW = 5_000
+"""So many customers are composed in less time than it takes to start other processes."""
+MOST_PROCESSES = 4
 RETRIED_TOGETHER = 1000
 """So many customers in quarantine are tried again by one run."""
 _RECORD_FIELDS = dict.fromkeys(("source", "system", "table", "key", "version", "observed_at", "name", "emails", "phones", "region", "date_of_birth", "addresses", "compared"), 1)  # fmt: skip
 
 
 def refresh_customers(
-    store: Store, catalogue: Catalogue, settings: CustomerSettings | None = None, *, full: bool = False
+    store: Store,
+    catalogue: Catalogue,
+    settings: CustomerSettings | None = None,
+    *,
+    full: bool = False,
+    processes: int | None = None,
 ) -> StationReport:
     """Compose again every customer with something changed under it, or all (`full`, or by other rules than last time).
 
     Unchanged documents are not written. What the collection refuses goes to quarantine, and is tried again by each run.
+    Where more than `FEW` customers wait they are composed in several `processes`; by default one a core, up to four.
     """
     prepare(store)
     composer = Composer(store, rules_of(catalogue, settings))
@@ -52,7 +62,7 @@ def refresh_customers(
         _mark_all(store)
         state.replace_one({"_id": STATION}, {"rules": composer.rules.version}, upsert=True)
     _mark_quarantined(store)
-    composer.go_through(store.identity["clusters"].count_documents({"_sv.pending": STATION}))
+    _work_off(composer, processes)
     return composer.report
 
 
@@ -82,6 +92,30 @@ def prepare(store: Store) -> None:
         database.command("collMod", "customers", validator=validator())
     ensure_indexes(database["customers"], [*INDEXES["customers"], LARGE_INDEX])
     ensure_indexes(database[history.COLLECTION], history.INDEXES)
+
+
+def _work_off(composer: "Composer", processes: int | None) -> None:
+    """Go through the work list."""
+    from sv_assets.customers.crew import compose_all
+
+    clusters = composer.store.identity["clusters"]
+    waiting = clusters.count_documents({"_sv.pending": STATION})
+    progress = Progress("customers", "customers", total=waiting)
+    processes = processes or min(os.cpu_count() or 1, MOST_PROCESSES)
+    if waiting > FEW and processes > 1 and composer.store.url:
+
+        def done(report: StationReport, size: int) -> None:
+            composer.report.add(report)
+            progress.advance(size)
+
+        pending = clusters.find({"_sv.pending": STATION}).batch_size(BATCH)
+        compose_all(composer.store, composer.rules, in_batches(pending, BATCH_CUSTOMERS), processes, done)
+
+    def write(batch: list[Document], portion: Portion) -> None:
+        composer.write(portion)
+        progress.advance(len(batch))
+
+    work_off(clusters, STATION, BATCH_CUSTOMERS, composer.compose, write)
 
 
 def _mark_all(store: Store) -> None:
@@ -120,16 +154,6 @@ class Composer:
     store: Store
     rules: Rules
     report: StationReport = field(default_factory=StationReport)
-
-    def go_through(self, waiting: int) -> None:
-        """Work off the work list."""
-        progress = Progress("customers", "customers", total=waiting)
-
-        def write(batch: list[Document], portion: Portion) -> None:
-            self.write(portion)
-            progress.advance(len(batch))
-
-        work_off(self.store.identity["clusters"], STATION, BATCH_CUSTOMERS, self.compose, write)
 
     def compose(self, clusters: list[Document]) -> Portion:
         """The documents of the active ones."""

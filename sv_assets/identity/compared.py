@@ -34,6 +34,8 @@ from sv_assets.identity import normalise
 from sv_assets.identity.normalise import Placeholders
 from sv_assets.mongo import Document
 
+FORM = 2
+"""Goes up with each change of what is made of the same description; all records are then made anew."""
 SCALARS = ("first", "last", "gender", "suffix", "born", "house", "street", "text", "town", "county", "postcode")
 LISTS = (
     "given",

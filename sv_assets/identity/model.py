@@ -91,6 +91,12 @@ class Model:
         return f"m-{content_hash({**self.as_document(), 'created_at': None, 'trained_on': None})[:12]}"
 
     @property
+    def fits(self) -> bool:
+        """False if it was trained when records were compared otherwise than now."""
+        asked = {comparison.name: len(comparison.observed) for comparison in self.comparisons}
+        return {name: len(levels) for name, levels in self.levels.items()} == asked
+
+    @property
     def start_against_strangers(self) -> float:
         """The weight that a pair starts from."""
         return math.log2(self.matches / (1 - self.matches - (self.households or 0)))

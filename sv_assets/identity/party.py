@@ -61,6 +61,15 @@ class StationReport:
     def count(self, name: str, number: int = 1) -> None:
         self.details[name] = self.details.get(name, 0) + number
 
+    def add(self, other: "StationReport") -> None:
+        """Count what another run of the station did."""
+        self.read += other.read
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.deleted += other.deleted
+        for name, number in other.details.items():
+            self.count(name, number)
+
 
 def refresh_party_records(
     store: Store, catalogue: Catalogue, settings: IdentitySettings | None = None, *, full: bool = False

@@ -24,7 +24,7 @@ from sv_assets.identity.model import Model, built_in
 from sv_assets.identity.party import StationReport
 from sv_assets.identity.settings import IdentitySettings, load_settings
 from sv_assets.lease import lease
-from sv_assets.mongo import Document, Store, ensure_indexes, insert_missing
+from sv_assets.mongo import Store, ensure_indexes, insert_missing
 
 log = logging.getLogger(__name__)
 FULL_FROM = 5_000
@@ -104,11 +104,18 @@ def _is_half_applied(store: Store) -> bool:
 
 
 def applied_now(store: Store) -> Applied | None:
-    """What decides now; None before the first run."""
+    """What decides now; None before the first run.
+
+    In place of a model from when records were compared otherwise comes the built-in one, until the next full run trains
+    its successor: all records are then made anew, so that run is at hand.
+    """
     state = store.identity["state"].find_one({"_id": "applied"})
     if state is None:
         return None
-    return Applied(IdentitySettings.model_validate(state["settings"]), stored_model(store, state["model"]))
+    found = store.identity["models"].find_one({"_id": state["model"]})
+    model = Model.from_document(found) if found else None
+    settings = IdentitySettings.model_validate(state["settings"])
+    return Applied(settings, model if model and model.fits else built_in(identifiers(store)))
 
 
 def apply(store: Store, settings: IdentitySettings, model: Model, *, to_new_only: bool = False) -> Applied:
@@ -138,13 +145,18 @@ def store_model(store: Store, model: Model) -> None:
 
 
 def stored_model(store: Store, version: str) -> Model:
-    """The model with this version, or the newest one (`latest`). Raises ConfigurationError where there is none."""
+    """The model with this version, or the newest one that fits (`latest`). Raises ConfigurationError where there is none."""
     models = store.identity["models"]
     if version == "latest":
-        newest = list(models.find({"created_at": {"$ne": None}}).sort("created_at", -1).limit(1))
-        found: Document | None = newest[0] if newest else None
+        newest = models.find({"created_at": {"$ne": None}}).sort("created_at", -1)
+        found = next((model for document in newest if (model := Model.from_document(document)).fits), None)
     else:
-        found = models.find_one({"_id": version})
+        document = models.find_one({"_id": version})
+        found = Model.from_document(document) if document else None
     if found is None:
         raise ConfigurationError(f"There is no model {version}. `sv identity models` lists those that are stored.")
-    return Model.from_document(found)
+    if not found.fits:
+        raise ConfigurationError(
+            f"The model {version} was trained when records were compared otherwise. Train another: `sv identity train`."
+        )
+    return found

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sv_assets.catalogue.entry import Entry, load_entry
 from sv_assets.errors import ConfigurationError
+from sv_assets.identity.compared import FORM
 from sv_assets.identity.normalise import Placeholders
 from sv_assets.mongo import content_hash
 
@@ -150,7 +151,11 @@ class IdentitySettings(Entry):
     def normalisation(self) -> str:
         """Changes with whatever makes the compared form and the keys of a record: then all records are made anew."""
         return content_hash(
-            {"blocking": [rule.model_dump() for rule in self.blocking], "placeholders": self.placeholders}
+            {
+                "form": FORM,
+                "blocking": [rule.model_dump() for rule in self.blocking],
+                "placeholders": self.placeholders,
+            }
         )
 
 

@@ -55,6 +55,11 @@ class RunningServer:
         return end_process(self.pid, self.created, force=True)
 
 
+def _cache_size() -> str:
+    """A sixth of the memory of this machine, from 1 to 4 GiB: a laptop has other work to do."""
+    return f"{min(max(psutil.virtual_memory().total // 6 // 1024**3, 1), 4)}G"
+
+
 def start_mongo(
     storage_dir: Path, *, sync_on_commit: bool = False, port: int = 0, log: Path | None = None
 ) -> RunningServer:
@@ -67,7 +72,7 @@ def start_mongo(
     config = storage_dir.with_name(f"{storage_dir.name}.toml")
     config.touch()
     command = [program("secantusd-rs"), "--host", HOST, "--storage-path", str(storage_dir)]
-    command += ["--log-file-max", "128MB", "--config", str(config), "--cache-size", "1G"]
+    command += ["--log-file-max", "128MB", "--config", str(config), "--cache-size", _cache_size()]
     command += ["--sync-on-commit"] if sync_on_commit else []
 
     def url_of(port: int) -> str:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sv_assets.errors import ConfigurationError
 from sv_assets.identity.blocking import keys_of
 from sv_assets.identity.compared import Description, PostalAddress, compared_form, identifies, is_more_than_a_name
+from sv_assets.identity.resolution import stored_model
 from sv_assets.identity.settings import load_settings
 from sv_assets.identity.workbench import form_hash
 from sv_assets.mongo import Document, Store
@@ -293,3 +295,19 @@ def test_a_record_with_hundreds_of_emails_and_fifty_addresses_is_a_record_like_a
         shop.land("crm.customeraddress", address)
     shop.identify()
     settled(shop)
+
+
+def test_a_model_from_when_records_were_compared_otherwise_is_replaced(store: Store) -> None:
+    shop = Retailer(store)
+    shop.customer(1, "Jane", "Smith", Email="jane@x.com")
+    shop.account(11, "Jane", "Smith", EmailAddress="jane@x.com")
+    shop.run()
+    people, version = shop.people(), store.identity["state"].find_one({"_id": "applied"})["model"]
+    store.identity["models"].update_one({"_id": version}, {"$unset": {"levels.county": ""}})
+    store.identity["state"].update_one({"_id": "normalisation"}, {"$set": {"hash": "of another time"}})
+    with pytest.raises(ConfigurationError, match="compared otherwise"):
+        stored_model(store, version)
+    shop.customer(2, "Peter", "Jones", Email="home@x.com")
+    shop.run()
+    assert shop.people() == people | {frozenset({"crm.customer:2"})}
+    assert shop.waiting() == {}

@@ -1,0 +1,219 @@
+"""How fast a customer is found and written among very many, and how fast they are composed.
+
+A shop (`benchmarks.shop`) goes the whole way: landing, identity, orders, customers. Then each look-up that serves people is
+measured, and the write of one customer document, beside a bare `find_one` by `_id` in the same minutes: by one client, and by
+eight at once, each a process of its own.
+"""
+
+import gc
+import os
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pymongo import UpdateOne
+
+from benchmarks.parts import print_figures, run_part
+from benchmarks.shop import delivery_reference, land_shop, order_number
+from sv_assets.catalogue import Catalogue, load_catalogue
+from sv_assets.customers import find
+from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
+from sv_assets.customers.customers import refresh_customers
+from sv_assets.customers.facts import refresh_facts
+from sv_assets.customers.orders import ORDERS
+from sv_assets.identity.party import refresh_party_records
+from sv_assets.identity.resolution import refresh_identities
+from sv_assets.local.servers import end_process, start_mongo
+from sv_assets.mongo import Document, Store, bulk_write, open_store
+from sv_assets.settings import PROJECT_ROOT
+from sv_assets.worklist import mark_pending
+
+MODULE = "benchmarks.serving"
+STATIONS = ("land", "party_records", "identity", "facts", "compose")
+CLIENTS = 8
+LOOKED_UP = 2_000
+CHANGED = 1_000
+_KINDS = ("email", "phone", "phone_end", "postcode_surname", "postcode_house", "name_town", "account")
+
+
+def measure_serving(customers: int) -> dict[str, Any]:
+    """Build `customers` customers with orders, and measure. Milliseconds are of one call, as the caller sees it."""
+    with tempfile.TemporaryDirectory(prefix="sv-bench-") as folder:
+        server = start_mongo(Path(folder) / "mongo")
+        try:
+            environment = {**os.environ, "SV_MONGO_URL": server.url}
+            built = {station: run_part(MODULE, environment, station, customers) for station in STATIONS}
+            alone = run_part(MODULE, environment, "client", customers, 0)
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                together = list(
+                    pool.map(lambda n: run_part(MODULE, environment, "client", customers, n), range(1, CLIENTS + 1))
+                )
+            changed = run_part(MODULE, environment, "change", customers)
+        finally:
+            end_process(server.pid, server.created)
+    one, eight = _summary([alone]), _summary(together)
+    return {
+        "customers": int(built["compose"]["customers"]),
+        **one,
+        "eight_clients": eight,
+        "compose_per_s": round(built["compose"]["customers"] / built["compose"]["seconds"]),
+        "changed": CHANGED,
+        "changed_seconds": round(changed["seconds"], 2),
+        "peak_rss_mb": round(built["compose"]["peak_rss_mb"] + built["compose"]["others_rss_mb"]),
+        "build_seconds": {station: round(figures["seconds"], 1) for station, figures in built.items()},
+    }
+
+
+def _summary(clients: list[dict[str, Any]]) -> dict[str, Any]:
+    """Percentiles by what was measured, over all clients."""
+    measured: dict[str, list[float]] = {}
+    for client in clients:
+        for name, milliseconds in client["milliseconds"].items():
+            measured.setdefault(name, []).extend(milliseconds)
+    told = {name: _percentiles(milliseconds) for name, milliseconds in measured.items()}
+    return {"bare_find": told.pop("bare_find"), "write": told.pop("write"), "lookups": told}
+
+
+def _percentiles(milliseconds: list[float]) -> dict[str, float]:
+    ordered = sorted(milliseconds)
+    return {
+        f"p{share}_ms": round(ordered[min(len(ordered) * share // 100, len(ordered) - 1)], 3) for share in (50, 95, 99)
+    }
+
+
+def _catalogue() -> Catalogue:
+    return load_catalogue(PROJECT_ROOT / "sv_assets" / "defs" / "legacy")
+
+
+def _build(store: Store, station: str, customers: int) -> None:
+    catalogue = _catalogue()
+    if station == "land":
+        land_shop(store, catalogue, customers)
+    elif station == "party_records":
+        refresh_party_records(store, catalogue)
+    elif station == "identity":
+        refresh_identities(store)
+    elif station == "facts":
+        for facts in (ORDERS, INTERACTIONS, CONSENTS):
+            refresh_facts(store, catalogue, facts)
+    else:
+        refresh_customers(store, catalogue)
+
+
+def _change(store: Store) -> None:
+    """Some customers have another e-mail address; everything before the customers has heard of it."""
+    clusters, records = store.identity["clusters"], store.identity["party_records"]
+    some = list(clusters.find({"state": "active"}, {"anchor": 1}).limit(CHANGED))
+    for n, cluster in enumerate(some):
+        change = {"emails": [f"changed{n}@mailbox.example"], "compared.emails": [f"changed{n}@mailbox.example"]}
+        records.update_one({"_id": cluster["anchor"]}, {"$set": change})
+    bulk_write(clusters, mark_pending([cluster["_id"] for cluster in some], "customers"))
+
+
+def _client(store: Store, customers: int, number: int) -> dict[str, list[float]]:
+    """What each call took, in milliseconds, in an order that no other client has."""
+    chance = random.Random(number)
+    people = list(_some(store, customers, chance))
+    calls: dict[str, list[Callable[[], Any]]] = {
+        "bare_find": [_bare(store, document["_id"]) for document in people],
+        "id": [_by_id(store, document["_id"]) for document in people],
+        **{kind: [_by_key(store, kind, d) for d in people if _key(d, kind)] for kind in _KINDS},
+        "order": [_asked(store, order=order_number(chance.randrange(customers))) for _ in people],
+        "delivery": [_asked(store, delivery=delivery_reference(chance.randrange(customers) // 5 * 5)) for _ in people],
+    }
+    if number <= 1:  # one writes: what others write meanwhile would be overtaken
+        calls["write"] = [_write(store, document) for document in people[: LOOKED_UP // 4]]
+    else:
+        calls["write"] = []
+    mixed = [(name, call) for name, some in calls.items() for call in some]
+    chance.shuffle(mixed)
+    for _, call in mixed[:100]:
+        call()  # connections and caches are warm in service
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    gc.disable()
+    for name, call in mixed[100:]:
+        started = time.perf_counter()
+        call()
+        taken[name].append(1000 * (time.perf_counter() - started))
+    return taken
+
+
+def _some(store: Store, customers: int, chance: random.Random) -> Iterator[Document]:
+    """Some customers, by the records that they are made of."""
+    share = LOOKED_UP // (4 if customers < 10_000 else 1)
+    for n in chance.sample(range(customers), min(share, customers)):
+        record = store.identity["party_records"].find_one({"_id": f"crm.customer:{n}"}, {"customer_id": 1})
+        document = record and store.single_view["customers"].find_one({"_id": record["customer_id"]})
+        if document:
+            yield document
+
+
+def _bare(store: Store, identifier: str) -> Callable[[], Any]:
+    collection = store.single_view["customers"]
+    return lambda: collection.find_one({"_id": identifier})
+
+
+def _by_id(store: Store, identifier: str) -> Callable[[], Any]:
+    return lambda: find.by_id(store, identifier)
+
+
+def _key(document: Document, kind: str) -> str | None:
+    return next((key.partition(":")[2] for key in document["keys"] if key.startswith(f"{kind}:")), None)
+
+
+def _by_key(store: Store, kind: str, document: Document) -> Callable[[], Any]:
+    value = _key(document, kind) or ""
+    head, _, tail = value.rpartition(" ")
+    if kind in ("postcode_surname", "postcode_house"):
+        return _asked(store, postcode=head, **{kind.removeprefix("postcode_"): tail})
+    if kind == "name_town":
+        first, last, town = value.split(" ")
+        return _asked(store, name=f"{first} {last}", town=town)
+    return _asked(store, **{kind.removesuffix("_end"): value})
+
+
+def _asked(store: Store, **said: str) -> Callable[[], Any]:
+    question = find.Question(**said)
+    return lambda: _found(find.customers(store, question), said)
+
+
+def _found(found: list[find.Found], said: dict[str, str]) -> None:
+    if not found:
+        raise AssertionError(f"nobody was found by {', '.join(said)}")
+
+
+def _write(store: Store, document: Document) -> Callable[[], Any]:
+    """The document over itself, as composition replaces it: one guarded statement."""
+    update = UpdateOne({"_id": document["_id"]}, [{"$replaceWith": {"$cond": [{"$eq": ["$version", document["version"]]}, {"$literal": document}, "$$ROOT"]}}])  # fmt: skip
+    collection = store.single_view["customers"]
+    return lambda: collection.bulk_write([update])
+
+
+def main() -> None:
+    part, customers, *rest = sys.argv[1:]
+    store = open_store(os.environ["SV_MONGO_URL"], "bench_")
+    if part == "client":
+        print_figures({"milliseconds": _client(store, int(customers), int(rest[0]))})
+        return
+    if part == "change":
+        _change(store)
+    started = time.monotonic()
+    if part == "change":
+        composer_report = refresh_customers(store, _catalogue())
+        assert composer_report.updated == CHANGED, composer_report
+    else:
+        _build(store, part, int(customers))
+    seconds = time.monotonic() - started
+    others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 * (os.cpu_count() or 1)
+    there = store.single_view["customers"].estimated_document_count()
+    print_figures({"seconds": seconds, "customers": there, "others_rss_mb": others})
+
+
+if __name__ == "__main__":
+    main()
