@@ -9,6 +9,7 @@ have: looking at a record twice changes nothing.
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,8 +31,11 @@ from sv_assets.identity.workbench import Prepared, form_hash, initials_of, open_
 from sv_assets.mongo import Document, Store, bulk_write, find_many, in_batches, put
 from sv_assets.progress import Progress
 from sv_assets.worklist import mark_pending
+from sv_assets.write_behind import tuned_interpreter
 
 TOGETHER = 5_000
+READERS = 3
+"""So many threads wait for the server."""
 LOOKED_UP_TOGETHER = 100
 """So many keys go into one look-up: larger ones are slower on a multikey index."""
 _RECORD = {
@@ -58,7 +62,8 @@ def run_incremental(store: Store, report: IdentityReport, applied: Applied) -> N
         if versions <= seen:
             return  # only what others write again and again: the next run takes it up
         seen |= versions
-        _Portion(store, applied, report, {record["_id"]: record for record in batch}, touches).work()
+        with tuned_interpreter():  # the neighbours are many thousand small objects
+            _Portion(store, applied, report, {record["_id"]: record for record in batch}, touches).work()
         report.read += len(batch)
         progress.advance(len(batch))
 
@@ -183,14 +188,21 @@ class _Portion:
             if touched:
                 spent.append(UpdateOne({"_id": key}, {"$inc": {"spare": -touched}}))
         bulk_write(dead_keys, spent)
-        for batch in in_batches([key for key in wanted if key not in self.dead], LOOKED_UP_TOGETHER):
-            for key in batch:
-                self.members[key] = set()
-            asked = set(batch)
-            for record in collection.find({"keys": {"$in": batch}}, _RECORD).batch_size(5_000):
-                record = self.known.setdefault(record["_id"], record)
-                for key in asked.intersection(record["keys"]):
-                    self.members[key].add(record["_id"])
+
+        def sharing(keys: list[str]) -> list[Document]:
+            return list(collection.find({"keys": {"$in": keys}}, _RECORD).batch_size(5_000))
+
+        batches = list(in_batches([key for key in wanted if key not in self.dead], LOOKED_UP_TOGETHER))
+        with ThreadPoolExecutor(READERS) as readers:
+            for batch, records in zip(batches, readers.map(sharing, batches), strict=True):
+                asked = set(batch)
+                for key in batch:
+                    self.members[key] = set()
+                for found_record in records:
+                    identifier = found_record["_id"]
+                    record = self.known.setdefault(identifier, found_record)
+                    for key in asked.intersection(record["keys"]):
+                        self.members[key].add(identifier)
 
     def _stored_dead_values(self) -> set[str]:
         return {document["_id"] for document in self.store.identity["dead_values"].find({}, {"_id": 1})}
@@ -205,6 +217,8 @@ class _Portion:
             if not key[0].isdigit():
                 turned |= outside if touched and self._binds_anew(key, before) else set()
                 continue
+            if self._is_far_from_dead(key, len(members), len(touched), dead_values):
+                continue
             now = [self._state_of(member) for member in members]
             if self._is_dead(key, now):
                 self.dead[key] = len(members)
@@ -218,6 +232,16 @@ class _Portion:
             if self._turned(key, now, outside, were, len(touched), value is not None):
                 turned |= outside
         return turned
+
+    def _is_far_from_dead(self, key: str, members: int, touched: int, dead_values: set[str]) -> bool:
+        """True if it does not matter what those say who have the key, or had it: they are too few for it to be dead."""
+        if self.touches is not None:
+            touched = max(touched, self.touches.of(key))
+        value = value_of(key, self.settings)
+        few = rule_of(key, self.settings).at_most
+        if value is not None:
+            few = min(few, self.settings.guards.fan_out)
+        return members + touched <= few and key not in self.dying and value not in dead_values
 
     def _binds_anew(self, key: str, before: dict[str, _State | None]) -> bool:
         """True if those who share a form, or name a record, may be linked with each other otherwise than before.

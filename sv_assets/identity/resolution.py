@@ -78,9 +78,10 @@ def refresh_identities(store: Store, settings: IdentitySettings | None = None, *
         full = full or _is_half_applied(store)
         households.refresh_due(store, report)
         pending = records.count_documents({"_sv.pending": STATION})
-        total = records.estimated_document_count()
         if pending == 0 and not full:
             return report
+        may_be_many = applied is None or applied.model.created_at is None or pending > FULL_FROM
+        total = records.estimated_document_count() if may_be_many else 0  # not fast everywhere
         wants_training = applied is None or _outgrown(applied, total, settings or load_settings())
         if full or (pending > FULL_FROM and pending > FULL_SHARE * total) or (wants_training and pending == total):
             run_full(store, report, applied, settings or load_settings(), train=wants_training)
