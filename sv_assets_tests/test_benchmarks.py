@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.landing import measure_landing
 from benchmarks.queue import measure_queue
+from benchmarks.serving import measure_serving
 
 
 def bench(*arguments: str) -> dict[str, Any]:
@@ -55,3 +56,28 @@ def test_identity_is_measured_from_scratch() -> None:
     assert found["records_per_s"] == pytest.approx(1500 / found["seconds"]["total"], abs=1)
     assert found["clusters"]["precision"] > 0.98
     assert 100 < found["peak_rss_mb"] < 1000
+
+
+def test_serving_is_measured_beside_a_bare_find() -> None:
+    found = bench("serving", "--customers", "300")
+    assert (found["customers"], found["changed"]) == (300, 300)
+    for measured in (found, found["eight_clients"]):
+        assert measured["lookups"].keys() > {
+            "id",
+            "email",
+            "phone_end",
+            "postcode_surname",
+            "name_town",
+            "order",
+            "delivery",
+        }
+        for percentiles in (measured["bare_find"], measured["write"], *measured["lookups"].values()):
+            assert 0 < percentiles["p50_ms"] <= percentiles["p95_ms"] <= percentiles["p99_ms"]
+    assert found["compose_per_s"] > 0
+    assert 50 < found["peak_rss_mb"] < 1000
+
+
+@pytest.mark.soak
+def test_memory_does_not_grow_with_the_number_of_customers() -> None:
+    few, many = (measure_serving(customers)["peak_rss_mb"] for customers in (20_000, 100_000))
+    assert many <= 1.1 * few, f"{few} MB at 20,000 customers, {many} MB at 100,000"

@@ -8,8 +8,8 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Context, Decimal, InvalidOperation
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
 
 from bson import Decimal128
 
@@ -20,9 +20,27 @@ from sv_assets.mongo import Document
 LATEST = 20
 ORDER_FIELDS = dict.fromkeys(("customer_id", "number", "placed_at", "status", "total", "currency", "channel", "deliveries", "refunds", "system", "table", "key", "version"), 1)  # fmt: skip
 """What of an order is needed here."""
-_EXACT = Context(prec=34)
-"""As many digits as Decimal128 has."""
+
+
+class Amount(NamedTuple):
+    """An amount of money, exactly: `units` × 10^-`places`. Sums are the same in any order."""
+
+    units: int
+    places: int
+
+    def plus(self, other: "Amount") -> "Amount":
+        places = max(self.places, other.places)
+        return Amount(self.units * 10 ** (places - self.places) + other.units * 10 ** (places - other.places), places)
+
+    def stored(self) -> Decimal128:
+        """As MongoDB holds it (IEEE 754-2008 decimal128, binary integer significand)."""
+        bits = abs(self.units) | (_BIAS - self.places) << 113 | (self.units < 0) << 127
+        return Decimal128.from_bid(bits.to_bytes(16, "little"))
+
+
+_BIAS = 6176
 _SIGNIFICAND = (1 << 113) - 1
+_NOTHING = Amount(0, 0)
 
 
 class Latest:
@@ -51,8 +69,8 @@ class Latest:
 @dataclass(slots=True)
 class _Sums:
     orders: int = 0
-    spend: Decimal = Decimal(0)
-    refunds: Decimal = Decimal(0)
+    spend: Amount = _NOTHING
+    refunds: Amount = _NOTHING
 
 
 @dataclass
@@ -81,15 +99,15 @@ class Activity:
         total = amount(order["total"])
         sums = self.sums["" if order["currency"] is None else str(order["currency"])]
         sums.orders += 1
-        sums.spend = _EXACT.add(sums.spend, total or 0)
+        sums.spend = sums.spend.plus(total or _NOTHING)
         for refund in order["refunds"]:
-            sums.refunds = _EXACT.add(sums.refunds, amount(refund["amount"]) or 0)
+            sums.refunds = sums.refunds.plus(amount(refund["amount"]) or _NOTHING)
         parcels = _latest_by_parcel(order["deliveries"]) if order["deliveries"] else {}
         summary = {
             "order": identifier,
             **{name: order[name] for name in ("number", "status", "currency", "channel")},
             "placed_at": at,
-            "total": _as_stored(order["total"], total),
+            "total": total and total.stored(),
             "delivery": _newest_status(parcels.values()),
             **origin_of(order),
         }
@@ -140,8 +158,8 @@ class Activity:
             {
                 "currency": currency,
                 "orders": sums.orders,
-                "spend": Decimal128(sums.spend),
-                "refunds": Decimal128(sums.refunds),
+                "spend": sums.spend.stored(),
+                "refunds": sums.refunds.stored(),
             }
             for currency, sums in sorted(self.sums.items())
         ]
@@ -179,29 +197,27 @@ def _word(value: Any) -> str:
     return "" if value is None else str(value).strip().casefold()
 
 
-def amount(value: Any) -> Decimal | None:
+def amount(value: Any) -> Amount | None:
     """An amount of money; None for what is none (text in a legacy column), which adds nothing.
 
-    No amount has more than twenty digits before the point or ten after it; so sums are exact, and the same in any order.
+    No amount has more than twenty digits before the point or ten after it.
     """
-    try:
-        found = _decimal(value.bid) if isinstance(value, Decimal128) else Decimal(str(value))
-    except InvalidOperation:
+    if isinstance(value, Decimal128):
+        bits = int.from_bytes(value.bid, "little")
+        if bits >> 125 & 3 == 3:  # infinite, or not a number
+            return None
+        units, exponent = bits & _SIGNIFICAND, (bits >> 113 & 0x3FFF) - _BIAS
+        units = -units if bits >> 127 else units
+    else:
+        try:
+            read = Decimal(str(value)).as_tuple()
+        except InvalidOperation:
+            return None
+        if not isinstance(read.exponent, int):  # infinite, or not a number
+            return None
+        exponent = read.exponent
+        units = int("".join(map(str, read.digits))) * (-1 if read.sign else 1)
+    if not -10 <= exponent <= 20:
         return None
-    is_money = found.is_finite() and found.adjusted() < 20 and int(found.as_tuple().exponent) >= -10
-    return found if is_money else None
-
-
-def _as_stored(value: Any, total: Decimal | None) -> Decimal128 | None:
-    if total is None:
-        return None
-    return value if isinstance(value, Decimal128) else Decimal128(total)
-
-
-def _decimal(bid: bytes) -> Decimal:
-    """What the 16 bytes of a Decimal128 stand for (IEEE 754-2008, binary integer significand), ten times as fast as bson."""
-    bits = int.from_bytes(bid, "little")
-    if bits >> 125 & 3 == 3:  # infinite, not a number, or longer than 34 digits, which counts as zero
-        return Decimal128.from_bid(bid).to_decimal()
-    found = _EXACT.scaleb(Decimal(bits & _SIGNIFICAND), (bits >> 113 & 0x3FFF) - 6176)
-    return -found if bits >> 127 else found
+    found = Amount(units * 10 ** max(exponent, 0), max(-exponent, 0))
+    return found if abs(found.units) < 10 ** (20 + found.places) else None

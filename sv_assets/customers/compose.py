@@ -21,6 +21,14 @@ from sv_assets.mongo import Document, content_hash
 MOST_ACCOUNTS = 200
 MOST_RECORDS = 100
 MOST_CONSENTS = 100
+_LISTS = {
+    "name": "names",
+    "date_of_birth": "dates_of_birth",
+    "email": "emails",
+    "phone": "phones",
+    "address": "addresses",
+}
+"""By field, the list of all its values."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +93,7 @@ def compose(known: Known) -> Document:
         "_id": known.customer_id,
         "schema_version": SCHEMA_VERSION,
         **{name: known_field.golden for name, known_field in fields.items()},
-        "names": fields["name"].values,
-        "dates_of_birth": fields["date_of_birth"].values,
-        "emails": fields["email"].values,
-        "phones": fields["phone"].values,
-        "addresses": fields["address"].values,
+        **{_LISTS[name]: known_field.values for name, known_field in fields.items()},
         "accounts": accounts[:MOST_ACCOUNTS],
         "consents": consents[:MOST_CONSENTS],
         "orders": known.activity.orders(),
@@ -97,28 +101,33 @@ def compose(known: Known) -> Document:
         "open_issues": known.activity.open_issues(),
         "household": _household(known),
         "quality": quality(fields, consents, known.activity.last_event),
-        "sources": {
-            "count": len(records),
-            "systems": sorted({record["system"] for record in records}),
-            "records": [{"record": r["_id"], "version": r["version"]} for r in records[:MOST_RECORDS]],
-        },
+        "sources": _sources(records),
         "left_out": _left_out(fields, accounts, consents),
         "keys": keys.of_customer(records, known.rules.account_sources),
     }
 
 
+def _sources(records: list[Document]) -> Document:
+    """The party records, and the rows of addresses that belong to them."""
+    rows = {record["_id"]: record["version"] for record in records}
+    rows.update({address["record"]: address["version"] for record in records for address in record["addresses"]})
+    return {
+        "count": len(rows),
+        "systems": sorted({record["system"] for record in records}),
+        "records": [{"record": row, "version": rows[row]} for row in sorted(rows)[:MOST_RECORDS]],
+    }
+
+
 def _left_out(fields: dict[str, Field], accounts: list[Document], consents: list[Document]) -> Document:
     """By list, how many there are in all, where not all of them stand in the document."""
-    lists = {
-        "names": (len(fields["name"].candidates), MOST_VALUES),
-        "dates_of_birth": (len(fields["date_of_birth"].candidates), MOST_VALUES),
-        "emails": (len(fields["email"].candidates), MOST_VALUES),
-        "phones": (len(fields["phone"].candidates), MOST_VALUES),
-        "addresses": (len(fields["address"].candidates), MOST_VALUES),
-        "accounts": (len(accounts), MOST_ACCOUNTS),
-        "consents": (len(consents), MOST_CONSENTS),
+    found = {
+        _LISTS[name]: len(known.candidates) for name, known in fields.items() if len(known.candidates) > MOST_VALUES
     }
-    return {name: count for name, (count, most) in lists.items() if count > most}
+    if len(accounts) > MOST_ACCOUNTS:
+        found["accounts"] = len(accounts)
+    if len(consents) > MOST_CONSENTS:
+        found["consents"] = len(consents)
+    return found
 
 
 def _consents(given: Iterable[Document]) -> list[Document]:

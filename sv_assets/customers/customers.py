@@ -31,14 +31,13 @@ from sv_assets.progress import Progress
 from sv_assets.worklist import clear_pending, mark_pending, work_off
 
 STATION = "customers"
-LARGE_INDEX = IndexModel([("_sv.large", 1)], sparse=True)
+LARGE_INDEX = IndexModel([("large", 1)], sparse=True)
 BATCH_CUSTOMERS = 200
 FEW = 5_000
 """So many customers are composed in less time than it takes to start other processes."""
 MOST_PROCESSES = 4
 RETRIED_TOGETHER = 1000
 """So many customers in quarantine are tried again by one run."""
-_RECORD_FIELDS = dict.fromkeys(("source", "system", "table", "key", "version", "observed_at", "name", "emails", "phones", "region", "date_of_birth", "addresses", "compared"), 1)  # fmt: skip
 
 
 def refresh_customers(
@@ -169,7 +168,7 @@ class Composer:
         ids = [cluster["_id"] for cluster in clusters]
         by_id = {identifier: Known(identifier, self.rules) for identifier in ids}
         belongs = {record: cluster["_id"] for cluster in clusters for record in cluster["records"]}
-        for record in find_many(store.identity["party_records"], "_id", belongs, _RECORD_FIELDS):
+        for record in find_many(store.identity["party_records"], "_id", belongs):
             by_id[belongs[record["_id"]]].records.append(record)
         for order in find_many(store.single_view["orders"], "customer_id", ids, ORDER_FIELDS):
             by_id[order["customer_id"]].activity.add_order(order)

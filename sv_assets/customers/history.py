@@ -26,7 +26,7 @@ from sv_assets.mongo import CODEC, Document, Store, find_many
 
 COLLECTION = "customer_history"
 INDEXES = [IndexModel([("customer_id", 1), ("version", -1)])]
-NOT_COMPOSED = frozenset({"_id", "version", "composed_at", "enrichments", "_sv"})
+NOT_COMPOSED = frozenset({"_id", "version", "composed_at", "enrichments", "large", "_sv"})
 """Fields that composition does not make."""
 
 

@@ -19,33 +19,34 @@ PHONE_END = 6
 
 def of_customer(records: Iterable[Document], account_sources: frozenset[str]) -> list[str]:
     """The keys of a customer, in order; at most `MOST`, the strongest first where there were more."""
-    keys: dict[str, None] = {}
-    weaker: dict[str, None] = {}
-    surnames: dict[str, None] = {}
-    units: dict[str, None] = {}
+    strong: set[str] = set()
+    weak: set[str] = set()
+    surnames: set[str] = set()
+    units: set[str] = set()
     for record in records:
         form = record["compared"]
-        keys.update((f"email:{email}", None) for email in form.get("emails", ()))
-        for kind in ("mobiles", "lines"):
-            for number in form.get(kind, ()):
-                keys[f"phone:{number}"] = None
-                weaker[phone_end(number)] = None
+        for email in form.get("emails", ()):
+            strong.add(f"email:{email}")
+        for number in (*form.get("mobiles", ()), *form.get("lines", ())):
+            strong.add(f"phone:{number}")
+            weak.add(phone_end(number))
         if record["source"] in account_sources:
-            keys[account(key_text(record["key"]))] = None
-        first, last, towns = form.get("first"), form.get("last"), form.get("towns", ())
+            strong.add(account(key_text(record["key"])))
+        first, last = form.get("first"), form.get("last")
         if last:
-            surnames[last] = None
-        if first and last:
-            weaker.update((name_town(first, last, town), None) for town in towns)
-        for unit in form.get("postcodes", ()):
-            units[unit] = None
-            weaker[f"postcode:{unit}"] = None
+            surnames.add(last)
+            if first:
+                weak.update([name_town(first, last, town) for town in form.get("towns", ())])
+        units.update(form.get("postcodes", ()))
         for home in form.get("homes", ()):
             place, _, unit = home.rpartition(", ")
-            weaker[postcode_house(unit, place.partition(" ")[0])] = None
-    keys.update((postcode_surname(unit, surname), None) for unit in units for surname in surnames)
-    keys.update(weaker)
-    return sorted(list(keys)[:MOST])
+            weak.add(postcode_house(unit, place.partition(" ")[0]))
+    for unit in units:
+        weak.add(f"postcode:{unit}")
+        strong.update([postcode_surname(unit, surname) for surname in surnames])
+    weak -= strong
+    found = sorted(strong)
+    return sorted([*found[:MOST], *sorted(weak)[: max(MOST - len(found), 0)]])
 
 
 def of_order(number: Any, deliveries: Iterable[Document]) -> list[str]:
@@ -84,7 +85,8 @@ def delivery(reference: Any) -> str:
 
 def _code(value: Any) -> str:
     """A number as people read it out: case, blanks and hyphens do not matter."""
-    return "".join(ch for ch in folded(str(value)) if ch.isalnum())
+    text = folded(str(value))
+    return text if text.isalnum() else "".join(ch for ch in text if ch.isalnum())
 
 
 def house_number(text: str) -> str | None:

@@ -26,8 +26,14 @@ _OPEN_KEYS = frozenset(
 
 
 def masked(document: Document) -> Document:
-    """The document with names, contact data, addresses and birth dates masked; ids, orders and provenance as they are."""
-    return {name: _mask(value, name) if name in _MASKED_FIELDS else value for name, value in document.items()}
+    """The document with names, contact data, addresses and birth dates masked; ids, orders and provenance as they are.
+
+    What others added to it is left out: nobody here knows what it says. So is the bookkeeping, which tells of changes.
+    """
+    shown = {name: _mask(value, name) if name in _MASKED_FIELDS else value for name, value in document.items()}
+    shown["enrichments"] = dict.fromkeys(document.get("enrichments", ()), "***")
+    shown.pop("_sv", None)
+    return shown
 
 
 def masked_entry(entry: Document) -> Document:

@@ -234,14 +234,14 @@ class Quality(Part):
 
 
 class Source(Part):
-    """A party record that went into this document."""
+    """A row or message that went into this document: a party record, or an address of one."""
 
     record: str
     version: Any
 
 
 class Sources(Part):
-    """The party records that went into this document; at most 100 are named."""
+    """The rows and messages that say who and where the customer is; at most 100 are named."""
 
     count: int
     systems: list[str]
@@ -285,3 +285,4 @@ class Customer(Part):
     ] = {}
     version: Annotated[int, Field(description="goes up with every real change; `customer_history` says what changed")]
     composed_at: Annotated[dt.datetime, Field(description="when the document last changed")]
+    large: Annotated[int | None, Field(description="bytes, where the document has more than half a mebibyte")] = None

@@ -59,11 +59,14 @@ class Candidate:
 
     @property
     def last_seen(self) -> dt.datetime | None:
-        return max((s.seen for s in self.sayings if s.seen), default=None)
+        return self.seen()[1]
 
-    @property
-    def first_seen(self) -> dt.datetime | None:
-        return min((s.seen for s in self.sayings if s.seen), default=None)
+    def seen(self) -> tuple[dt.datetime | None, dt.datetime | None]:
+        """When it was seen to be so, first and last."""
+        if len(self.sayings) == 1:
+            return self.sayings[0].seen, self.sayings[0].seen
+        moments = [saying.seen for saying in self.sayings if saying.seen]
+        return (min(moments), max(moments)) if moments else (None, None)
 
 
 _MEASURES: dict[Criterion, Callable[[Candidate], float]] = {
@@ -86,14 +89,15 @@ class Field:
 
 def survivor(candidates: Iterable[Candidate], criteria: list[Criterion]) -> Field:
     """Rank the candidates of a field. The first usable one is the golden value."""
-    measures = [_MEASURES[criterion] for criterion in criteria]
     found = list(candidates)
     if len(found) > 1:
+        measures = [_MEASURES[criterion] for criterion in criteria]
         ranks = {id(c): (c.usable, *(measure(c) for measure in measures)) for c in found}
         found.sort(key=lambda c: repr(c.value))  # last of all the values themselves decide
         found.sort(key=lambda c: ranks[id(c)], reverse=True)
     for candidate in found:
-        candidate.sayings.sort(key=lambda saying: saying.rank)
+        if len(candidate.sayings) > 1:
+            candidate.sayings.sort(key=lambda saying: saying.rank)
     usable = [candidate for candidate in found if candidate.usable]
     golden = None
     if usable:
@@ -113,11 +117,12 @@ def _known(candidate: Candidate, preferred: bool) -> Document:
         status = "preferred"
     else:
         status = "former" if candidate.ended else "current"
+    first_seen, last_seen = candidate.seen()
     return {
         "value": candidate.value,
         "status": status,
-        "first_seen": candidate.first_seen,
-        "last_seen": candidate.last_seen,
+        "first_seen": first_seen,
+        "last_seen": last_seen,
         "said_by": len(candidate.sayings),
         "sources": [saying.provenance for saying in candidate.sayings[:MOST_SOURCES]],
     }
@@ -132,7 +137,12 @@ def saying_of(document: Document, source: str, seen: dt.datetime | None, setting
 
 def origin_of(document: Document) -> Document:
     """Where a party record, an address, an order … came from."""
-    return {name: document[name] for name in ("system", "table", "key", "version")}
+    return {
+        "system": document["system"],
+        "table": document["table"],
+        "key": document["key"],
+        "version": document["version"],
+    }
 
 
 Said = list[tuple[Document, Saying]]

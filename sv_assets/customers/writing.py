@@ -26,7 +26,7 @@ SOURCE = "single_view.customers"
 """Under this name customers stand in quarantine that the collection refuses."""
 MAX_BYTES = 1024**2
 LARGE_BYTES = MAX_BYTES // 2
-"""From here on a document is told to be large (`_sv.large`)."""
+"""From here on a document says how `large` it is."""
 _REFUSED_BY_VALIDATOR = 121
 _RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 
@@ -136,11 +136,12 @@ class Attempt:
 
     def _ready(self, made: Composed, version: int, created_at: dt.datetime, change: Document | None) -> _Ready:
         bookkeeping: Document = {"hash": made.hash, "rules": self.rules, "created_at": created_at}
-        if len(made.encoded) > LARGE_BYTES:
-            bookkeeping["large"] = len(made.encoded)
         if change:
             bookkeeping["change"] = change
-        own: Document = {"enrichments": {}, "version": version, "composed_at": self.now, "_sv": bookkeeping}
+        own: Document = {"enrichments": {}, "version": version, "composed_at": self.now}
+        if len(made.encoded) > LARGE_BYTES:
+            own["large"] = len(made.encoded)
+        own["_sv"] = bookkeeping
         # A BSON document is its length, its elements and a null byte: what is encoded already is put together.
         elements = made.encoded[4:-1] + bson.encode(own, codec_options=CODEC)[4:]
         raw = RawBSONDocument((len(elements) + 4).to_bytes(4, "little") + elements, _RAW)

@@ -1,5 +1,6 @@
 """`sv` as a person or a script uses it: a process of its own, its output, its exit code."""
 
+import datetime as dt
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from sv_assets.mongo import open_store
 from sv_assets.settings import PROJECT_ROOT
 
 PEOPLE = 80
@@ -147,6 +149,39 @@ def test_find_says_when_nobody_is_found_and_what_is_wrong_with_a_question(estate
     assert wrong.returncode == 2
     assert "07700 900123" in wrong.stderr
     assert estate.sv("find").returncode == 2
+
+
+def test_a_customer_is_shown_as_it_is_and_was_with_what_changed(estate: Estate) -> None:
+    url = next(
+        line.removeprefix("SV_MONGO_URL=")
+        for line in (estate.directory / "estate.env").read_text().splitlines()
+        if line.startswith("SV_MONGO_URL=")
+    )
+    store = open_store(url)
+    changed = store.single_view["customers"].find_one({"version": 2})
+    store.close()
+    assert changed is not None, "the tick changed somebody"
+    identifier = changed["_id"]
+    shown = estate.json("customer", "show", identifier, "--unmasked")
+    assert (shown["_id"], shown["version"], "_sv" in shown) == (identifier, 2, False)
+    (entry,) = estate.json("customer", "history", identifier)
+    assert (entry["kind"], entry["version"]) == ("changed", 2)
+    assert entry["changes"]
+    assert entry["why"]
+    before = changed["composed_at"] - dt.timedelta(milliseconds=1)
+    then = estate.json("customer", "show", identifier, "--as-of", before.isoformat(), "--unmasked")
+    assert then["version"] == 1
+    table = estate.sv("customer", "show", identifier)
+    assert table.returncode == 0
+    assert "quality" in table.stdout
+    if changed["email"]:
+        assert changed["email"]["value"] not in table.stdout + estate.sv("customer", "history", identifier).stdout
+    for wrong, code in (
+        (("show", "C0"), 1),
+        (("show", identifier, "--as-of", "2020-01-01"), 1),
+        (("show", identifier, "--as-of", "x"), 2),
+    ):
+        assert estate.sv("customer", *wrong).returncode == code
 
 
 def test_doctor_tries_everything(estate: Estate) -> None:

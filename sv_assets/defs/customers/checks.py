@@ -78,8 +78,8 @@ def no_customer_is_in_quarantine(mongo: MongoResource) -> dg.AssetCheckResult:
 )
 def documents_are_small(mongo: MongoResource) -> dg.AssetCheckResult:
     with explained_failures(), mongo.store() as store:
-        found = store.single_view["customers"].find({"_sv.large": {"$gte": LARGE_BYTES}}, {"_sv.large": 1})
-        sizes = [document["_sv"]["large"] for document in found]
+        found = store.single_view["customers"].find({"large": {"$gte": LARGE_BYTES}}, {"large": 1})
+        sizes = [document["large"] for document in found]
     return dg.AssetCheckResult(
         passed=not sizes,
         severity=dg.AssetCheckSeverity.WARN,
