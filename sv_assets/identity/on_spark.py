@@ -24,7 +24,7 @@ from splink import Linker, SettingsCreator
 
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity.model import Model
-from sv_assets.identity.scoring import frequency_columns, splink_settings
+from sv_assets.identity.scoring import frequency_columns, narrow_columns, splink_settings
 from sv_assets.identity.settings import Engine
 from sv_assets.identity.workbench import Workbench
 
@@ -84,7 +84,8 @@ def _predict(spark: Any, model: Model, folder: Path, *, wide: bool, least: float
     for column in frequency_columns(model):
         linker.table_management.register_term_frequency_lookup(api.register(handed_over(column)), column)
     predicted = linker.inference.predict(threshold_match_weight=least, warning_mode="never")
-    spark.table(predicted.physical_name).write.parquet((folder / "predicted").as_uri())
+    table = spark.table(predicted.physical_name)
+    (table if wide else table.select(narrow_columns(model))).write.parquet((folder / "predicted").as_uri())
 
 
 @contextmanager

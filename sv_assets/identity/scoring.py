@@ -128,11 +128,7 @@ def score(bench: Workbench, model: Model, least: float | None = None) -> None:
     conflict = f"(case {conflicts} else null end)" if conflicts else "null::varchar"
     least = settings.threshold if least is None else least
     predicted = predict(bench, model, "pair", least=min(least, 0.0) - RULES_REACH)
-    rarities = ", ".join(f"mw_tf_adj_{c.name}" for c in compared if c.frequency)
-    bench.execute(
-        f"create or replace table survivor as select n_l as l, n_r as r, match_weight, {rarities} from {predicted}"
-    )
-    bench.execute(f"drop table {predicted}")
+    survivors = f"(select n_l as l, n_r as r, {', '.join(_weights(model))} from {predicted})"
     levels = [_level(comparison) for comparison in compared]
     if household is None:
         weight = "match_weight"
@@ -147,7 +143,7 @@ def score(bench: Workbench, model: Model, least: float | None = None) -> None:
         with leveled as (
             select l, r, match_weight, {", ".join(levels)}, {", ".join(_rarity(c) for c in compared if c.frequency)},
                 {household or "null"} as household, {weight} as weight
-            from ({_compared(bench, compared, "survivor")})
+            from ({_compared(bench, compared, survivors)})
         ), judged as (
             select l, r, round(match_weight, 3) as strangers, round(household, 3) as household,
                 round(weight, 3) as model_weight, {rules} as rule, ({alone}) as name_alone, {conflict} as conflict,
@@ -159,7 +155,7 @@ def score(bench: Workbench, model: Model, least: float | None = None) -> None:
         from judged
         """
     )
-    bench.execute("drop table survivor")
+    bench.execute(f"drop table {predicted}")
     bench.execute(
         "create or replace table weight_count as"
         " select floor(weight)::integer as bits, count(*) as pairs from weighed_pair group by 1"
@@ -259,7 +255,7 @@ def _with_frequencies(bench: Workbench, model: Model) -> Model:
 
 
 def _compared(bench: Workbench, compared: Iterable[Comparison], pairs: str) -> str:
-    """SQL for the pairs of a table, with all its columns and for each comparison `gamma_<comparison>`, the level as Splink counts.
+    """SQL for the pairs of a table (or subquery), with all its columns and for each comparison `gamma_<comparison>`, the level as Splink counts.
 
     Splink gives levels only together with all that was compared, which is far more to store than to compute again.
     """
@@ -285,7 +281,8 @@ def _gamma(comparison: Comparison) -> str:
 
 
 def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, least: float | None = None) -> str:
-    """Splink's predictions for a table of pairs (`l`, `r`): `n_l`, `n_r`, `match_weight`, and if `wide` what led to it.
+    """Splink's predictions for a table of pairs (`l`, `r`): `n_l`, `n_r`, `match_weight` and what the rarity of each agreed
+    value adds to it (`mw_tf_adj_<comparison>`); if `wide`, all that led to it.
 
     Returns the name of a new table. `least` leaves out what weighs less.
     """
@@ -305,7 +302,20 @@ def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, l
         linker.table_management.register_term_frequency_lookup(api.register(f"share_of_{column}"), column)
     predicted = linker.inference.predict(threshold_match_weight=least, warning_mode="never").physical_name
     bench.execute("drop view splink_pairs")
-    return predicted
+    if wide:
+        return predicted
+    bench.execute(f"create table {predicted}_narrow as select {', '.join(narrow_columns(model))} from {predicted}")
+    bench.execute(f"drop table {predicted}")
+    return f"{predicted}_narrow"
+
+
+def narrow_columns(model: Model) -> list[str]:
+    """The columns of a prediction that is not wide."""
+    return ["n_l", "n_r", *_weights(model)]
+
+
+def _weights(model: Model) -> list[str]:
+    return ["match_weight", *(f"mw_tf_adj_{c.name}" for c in model.comparisons if c.frequency)]
 
 
 def frequency_columns(model: Model) -> list[str]:
