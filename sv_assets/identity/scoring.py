@@ -324,7 +324,10 @@ def frequency_columns(model: Model) -> list[str]:
 
 
 def _put_frequencies(bench: Workbench, model: Model) -> None:
-    """The view `weighed`: the records with `tf_<column>`, as Splink calls the share of records that have the value."""
+    """The view `weighed`: the records with `tf_<column>`, as Splink calls the share of records that have the value.
+
+    It is NULL where there is no value, as it is on Spark, which joins shares by value.
+    """
     joins, columns = [], []
     for column in frequency_columns(model):
         shares = dict(model.frequencies.get(column, {}))
@@ -333,7 +336,8 @@ def _put_frequencies(bench: Workbench, model: Model) -> None:
         with bench.arriving(pa.table({column: values, f"tf_{column}": parts})):
             bench.execute(f"create or replace table share_of_{column} as select * from arriving")
         joins.append(f"left join share_of_{column} using ({column})")
-        columns.append(f"coalesce(tf_{column}, {default if default is not None else 'null'}::double) as tf_{column}")
+        share = f"coalesce(tf_{column}, {default if default is not None else 'null'}::double)"
+        columns.append(f"(case when {column} is not null then {share} end) as tf_{column}")
     compared = ", ".join(dict.fromkeys(column for comparison in model.comparisons for column in comparison.columns))
     bench.execute(
         f"create or replace view weighed as select n, {compared}, {', '.join(columns)} from record {' '.join(joins)}"
