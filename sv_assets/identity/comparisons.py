@@ -137,7 +137,7 @@ FIRST_NAME = Comparison(
         Level("another_given", "{overlap}(given_or_others_l, given_or_others_r)", 0.005, 0.0001),
         Level(
             "near",
-            "{jaro_winkler}(first_l, first_r) >= 0.8 or first_l like concat(first_r, '%') or first_r like concat(first_l, '%')",
+            "{jaro_winkler}(first_l, first_r) >= 0.8 or first_l like (first_r || '%') or first_r like (first_l || '%')",
             0.015,
             0.005,
         ),

@@ -15,7 +15,7 @@ from sv_assets.errors import ConfigurationError
 from sv_assets.identity.compared import Description, PostalAddress, compared_form
 from sv_assets.identity.comparisons import DIALECTS, comparisons
 from sv_assets.identity.model import Model, built_in
-from sv_assets.identity.on_spark import CONFIGURED_BY
+from sv_assets.identity.on_spark import CONFIGURED_BY, _spark
 from sv_assets.identity.scoring import predict, score
 from sv_assets.identity.settings import load_settings
 from sv_assets.identity.workbench import Workbench, open_workbench, prepare
@@ -82,6 +82,26 @@ def test_every_comparison_sees_most_of_its_levels_in_these_records(bench: Workbe
     for comparison in model.comparisons:
         seen = bench.one(f"select count(distinct gamma_{comparison.name}) from {predicted}")
         assert seen > len(comparison.levels) / 2, comparison.name
+
+
+def test_each_condition_alone_holds_for_the_same_pairs_on_spark_as_on_duckdb(spark: None, bench: Workbench) -> None:
+    columns = dict.fromkeys(column for comparison in comparisons(IDENTIFIERS) for column in comparison.columns)
+    sides = ", ".join(f"{record}.{column} as {column}_{side}" for record, side in ("xl", "yr") for column in columns)
+    bench.execute(
+        f"create table side as select l, r, {sides} from pair join record x on x.n = l join record y on y.n = r"
+    )
+
+    def held(dialect: str) -> str:
+        conditions = (DIALECTS[dialect].render(condition) for _, _, condition in CONDITIONS)
+        return f"select {', '.join(f'coalesce({c}, false) as c{n}' for n, c in enumerate(conditions))} from side order by l, r"
+
+    with _spark(bench.settings.engine) as session:
+        session.createDataFrame(bench.connection.sql("from side").to_arrow_table()).createOrReplaceTempView("side")
+        theirs = zip(*session.sql(held("spark")).collect(), strict=True)
+    ours = zip(*bench.execute(held("duckdb")).fetchall(), strict=True)
+    for (comparison, level, _), our, their in zip(CONDITIONS, ours, theirs, strict=True):
+        assert any(our) and not all(our), f"{comparison} {level} is put to no test"
+        assert our == their, f"{comparison} {level}"
 
 
 @pytest.mark.parametrize("wide", [True, False])
