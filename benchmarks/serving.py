@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,6 @@ from sv_assets.settings import PROJECT_ROOT
 from sv_assets.worklist import mark_pending
 
 MODULE = "benchmarks.serving"
-STATIONS = ("land", "party_records", "identity", "facts", "compose")
 CLIENTS = 8
 LOOKED_UP, BY_EACH_OF_MANY = 2_000, 250
 """So many customers are looked up by one client alone, and by each of eight."""
@@ -50,7 +50,8 @@ def measure_serving(customers: int) -> dict[str, Any]:
         server = start_mongo(Path(folder) / "mongo")
         try:
             environment = {**os.environ, "SV_MONGO_URL": server.url}
-            built = {station: run_part(MODULE, environment, station, customers) for station in STATIONS}
+            built = run_part(MODULE, environment, "build", customers)
+            composed = run_part(MODULE, environment, "compose", customers)
             alone = run_part(MODULE, environment, "client", customers, 0)
             with ThreadPoolExecutor(CLIENTS) as pool:
                 together = list(
@@ -61,14 +62,14 @@ def measure_serving(customers: int) -> dict[str, Any]:
             end_process(server.pid, server.created)
     one, eight = _summary([alone]), _summary(together)
     return {
-        "customers": int(built["compose"]["customers"]),
+        "customers": int(composed["customers"]),
         **one,
         "eight_clients": eight,
-        "compose_per_s": round(built["compose"]["customers"] / built["compose"]["seconds"]),
+        "compose_per_s": round(composed["customers"] / composed["seconds"]),
         "changed": int(changed["changed"]),
         "changed_seconds": round(changed["seconds"], 2),
-        "peak_rss_mb": round(built["compose"]["peak_rss_mb"] + built["compose"]["others_rss_mb"]),
-        "build_seconds": {station: round(figures["seconds"], 1) for station, figures in built.items()},
+        "peak_rss_mb": round(composed["peak_rss_mb"] + composed["others_rss_mb"]),
+        "build_seconds": {**built["stations"], "customers": round(composed["seconds"], 1)},
     }
 
 
@@ -93,19 +94,21 @@ def _catalogue() -> Catalogue:
     return load_catalogue(PROJECT_ROOT / "sv_assets" / "defs" / "legacy")
 
 
-def _build(store: Store, station: str, customers: int) -> None:
+def _build(store: Store, customers: int) -> dict[str, float]:
+    """All but the customers themselves. Returns seconds by station."""
     catalogue = _catalogue()
-    if station == "land":
-        land_shop(store, catalogue, customers)
-    elif station == "party_records":
-        refresh_party_records(store, catalogue)
-    elif station == "identity":
-        refresh_identities(store)
-    elif station == "facts":
-        for facts in (ORDERS, INTERACTIONS, CONSENTS):
-            refresh_facts(store, catalogue, facts)
-    else:
-        refresh_customers(store, catalogue)
+    stations: dict[str, Callable[[], object]] = {
+        "landing": lambda: land_shop(store, catalogue, customers),
+        "party_records": lambda: refresh_party_records(store, catalogue),
+        "identity": lambda: refresh_identities(store),
+        **{facts.name: partial(refresh_facts, store, catalogue, facts) for facts in (ORDERS, INTERACTIONS, CONSENTS)},
+    }
+    seconds = {}
+    for name, work in stations.items():
+        started = time.monotonic()
+        work()
+        seconds[name] = round(time.monotonic() - started, 1)
+    return seconds
 
 
 def _change(store: Store) -> int:
@@ -202,15 +205,15 @@ def main() -> None:
     if part == "client":
         print_figures({"milliseconds": _client(store, int(customers), int(rest[0]))})
         return
+    if part == "build":
+        print_figures({"stations": _build(store, int(customers))})
+        return
     changed = _change(store) if part == "change" else 0
     started = time.monotonic()
-    if part == "change":
-        report = refresh_customers(store, _catalogue())
-        if report.updated != changed:
-            raise AssertionError(f"{report.updated} of {changed} changed customers were written")
-    else:
-        _build(store, part, int(customers))
+    report = refresh_customers(store, _catalogue())
     seconds = time.monotonic() - started
+    if report.updated != changed:
+        raise AssertionError(f"{report.updated} of {changed} changed customers were written")
     others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 * (os.cpu_count() or 1)
     there = store.single_view["customers"].estimated_document_count()
     print_figures({"seconds": seconds, "customers": there, "changed": changed, "others_rss_mb": others})

@@ -18,6 +18,7 @@ from sv_assets.landing.land_queue import land_queue
 from sv_assets.local import RunningServer
 from sv_assets.mongo import Store
 from sv_assets.sources.sqs.queue import Depth, Queue
+from sv_assets_tests.command_line import run_sv
 from sv_assets_tests.conftest import Catalogued
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -111,7 +112,10 @@ class QueueEstate:
     def bodies(self, url: str = "") -> list[Any]:
         return [json.loads(message["Body"]) for message in self.taken(url)]
 
-    def sv(self, *arguments: str, program: str = SV, **environment: str) -> subprocess.CompletedProcess[str]:
+    def sv(self, *arguments: str, program: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`sv` in this process, or another program in one of its own."""
+        if program is None:
+            return run_sv(*arguments, environment={**os.environ, **environment})
         return subprocess.run(
             [sys.executable, "-c", program, *arguments],
             env={**os.environ, "COLUMNS": "200", **environment},

@@ -35,7 +35,7 @@ def test_memory_does_not_grow_with_the_number_of_rows() -> None:
         assert float(many) <= 1.1 * float(few), f"{mode}: {few} MB at 100,000 rows, {many} MB at 1,000,000"
 
 
-@pytest.mark.parametrize("how", [("--depth", "1500"), ("--depth", "0", "--fifo")])
+@pytest.mark.parametrize("how", [("--depth", "0", "--fifo"), pytest.param(("--depth", "1500"), marks=pytest.mark.soak)])
 def test_a_drained_queue_is_measured_beside_its_limit_and_reconciled(how: tuple[str, ...]) -> None:
     found = bench("queue", "--messages", "2000", "--receivers", "3", *how)
     assert (found["messages"], found["receivers"], found["fifo"]) == (2000, 3, "--fifo" in how)

@@ -33,7 +33,7 @@ from sv_assets.worklist import clear_pending, mark_pending, work_off
 STATION = "customers"
 LARGE_INDEX = IndexModel([("large", 1)], sparse=True)
 BATCH_CUSTOMERS = 200
-FEW = 5_000
+FEW = 20_000
 """So many customers are composed in less time than it takes to start other processes."""
 MOST_PROCESSES = 4
 RETRIED_TOGETHER = 1000

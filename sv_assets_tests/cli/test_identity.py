@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import stat
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from sv_assets.cli import main
-from sv_assets.cli.output import console
 from sv_assets.identity.resolution import applied_now, refresh_identities
 from sv_assets.identity.settings import DEFAULT
 from sv_assets.mongo import Store
+from sv_assets_tests.command_line import run_sv
 from sv_assets_tests.retailer import Retailer
 
 SECRETS = ("jane", "smith", "7700900123", "high st")
@@ -35,22 +33,13 @@ Sv = Callable[..., Ran]
 
 
 @pytest.fixture
-def sv(store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sv:
+def sv(store: Store) -> Sv:
     """`sv identity …` in this process, on the store of the test."""
-    monkeypatch.setattr(console, "_width", 250)  # COLUMNS counts only until the console is made
-    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal has 80 columns, whatever is asked for
 
     def run(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["sv", "identity", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return Ran(code, out, err)
+        ended = run_sv("identity", *arguments)
+        assert "Traceback" not in ended.stdout + ended.stderr
+        return Ran(ended.returncode, ended.stdout, ended.stderr)
 
     return run
 

@@ -1,10 +1,8 @@
 """`sv introspect` as a person or a script runs it: its output, and its exit code."""
 
 import json
-import os
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 
 import pytest
@@ -12,6 +10,7 @@ from typer.testing import CliRunner
 
 from sv_assets.cli import app
 from sv_assets.errors import TransientError
+from sv_assets_tests.command_line import run_sv
 from sv_assets_tests.conftest import Catalogued
 from sv_assets_tests.sources.introspect.samples import CHINOOK
 
@@ -30,14 +29,7 @@ def change(catalogued: Catalogued, statements: str) -> None:
 
 
 def sv(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from sv_assets.cli import main; main()", "introspect", *arguments],
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_sv("introspect", *arguments)
 
 
 def test_it_writes_says_what_it_wrote_and_what_comes_next(music: Catalogued) -> None:

@@ -228,7 +228,7 @@ def apply(shop: Retailer, system: str, number: int, row: dict[str, Any] | None) 
 
 
 @settings(
-    max_examples=25,
+    max_examples=8,
     deadline=None,
     phases=[Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -68,7 +68,7 @@ def no_customer_is_in_quarantine(mongo: MongoResource) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{refused:,} customers are not as composed last: {'; '.join(reasons)}. Each run tries them again."
         if refused
-        else "No customer document was refused.",
+        else "0 customer documents were refused.",
         metadata={"refused": refused, "reasons": reasons},
     )
 
