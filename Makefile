@@ -21,8 +21,8 @@ demo: $(INSTALLED) ## Start the embedded estate, seed it (PEOPLE=5000), material
 dev: $(INSTALLED) ## The estate and the Dagster UI, with schedules and sensors, on the demo's history
 	@.venv/bin/sv dev
 
-test: $(INSTALLED) ## All tests, on the embedded servers, in two processes
-	@.venv/bin/python -m pytest -n 2 --dist loadfile
+test: $(INSTALLED) ## All tests, on the embedded servers, in three processes
+	@.venv/bin/python -m pytest -n 3 --dist loadfile
 
 soak: $(INSTALLED) ## The long versions of the tests: hundreds of kill rounds, a million rows
 	@.venv/bin/python -m pytest -m soak --timeout 7200

@@ -119,12 +119,14 @@ def _work_off(composer: "Composer", processes: int | None) -> None:
 
 def _mark_all(store: Store) -> None:
     clusters = store.identity["clusters"]
+    if clusters.count_documents({"_sv.pending": STATION}) == clusters.estimated_document_count():
+        return  # as before the first run
     for batch in in_batches(clusters.find({"state": "active"}, {"_id": 1}).batch_size(10_000)):
         bulk_write(clusters, mark_pending((c["_id"] for c in batch), STATION))
 
 
 def _mark_quarantined(store: Store) -> None:
-    """Put customers that were refused on the work list again; the oldest thousands, where they are more."""
+    """Put customers that were refused on the work list again; a thousand, where there are more."""
     refused = entries(store, Chosen((SOURCE,)))
     for batch in in_batches(islice(refused, RETRIED_TOGETHER)):
         bulk_write(store.identity["clusters"], mark_pending((entry["key"] for entry in batch), STATION))
@@ -190,7 +192,7 @@ class Composer:
         attempt.insert([one for one in portion.made if one.id not in stored])
         changed = [one for one in portion.made if one.id in stored and stored[one.id]["_sv"]["hash"] != one.hash]
         attempt.replace(changed, {one.id: stored[one.id].get("version", 0) for one in changed})
-        attempt.keep_refused()
+        attempt.keep_refused(cluster["_id"] for cluster in portion.clusters)
         self._copy_missing_history([d for i, d in stored.items() if i not in attempt.written])
         self._end(portion.clusters, stored, now)
         done = [cluster for cluster in portion.clusters if cluster["_id"] not in attempt.overtaken]

@@ -96,8 +96,10 @@ def customers(store: Store, question: Question | None = None, **said: str | None
     clues = list(question.clues())
     if clues:
         by_key = {clue.key: clue for clue in clues}
-        for document in store.single_view["customers"].find({"keys": {"$in": list(by_key)}}).limit(MOST):
-            found[document["_id"]] = document
+        for key in by_key:  # each by itself, so that what many share does not crowd out what is one's own
+            for document in store.single_view["customers"].find({"keys": key}).limit(MOST):
+                found[document["_id"]] = document
+        for document in found.values():
             for key in by_key.keys() & set(document["keys"]):
                 reasons[document["_id"]][by_key[key].reason] = by_key[key].strength
     for identifier, reason in _by_reference(store, question):
@@ -106,7 +108,7 @@ def customers(store: Store, question: Question | None = None, **said: str | None
     found.update({document["_id"]: document for document in find_many(store.single_view["customers"], "_id", missing)})
     if not clues and not any((question.customer, question.order, question.delivery, question.account)):
         raise ConfigurationError("Say something to find somebody by: `sv find --help` lists what there is.")
-    return sorted((_found(document, reasons[i]) for i, document in found.items()), key=_best_first)
+    return sorted((_found(document, reasons[i]) for i, document in found.items()), key=_best_first)[:MOST]
 
 
 def by_id(store: Store, customer_id: str) -> Document | None:

@@ -117,10 +117,10 @@ class Attempt:
         self._count(ours)
         self.overtaken |= stored.keys() - self.written - failed
 
-    def keep_refused(self) -> None:
-        """Put what was refused into quarantine, and take out what has been written at last."""
+    def keep_refused(self, customers: Iterable[str]) -> None:
+        """Put what was refused into quarantine, and take out who of these customers is as composed, or is no more."""
         quarantine = Quarantine(self.store, SOURCE)
-        quarantine.resolve(self.written)
+        quarantine.resolve(set(customers) - self.overtaken - {rejected.key_text for rejected in self.refused})
         if self.refused:
             self.report.count("quarantined", len(self.refused))
             quarantine.put(self.refused, run_id="")

@@ -92,6 +92,17 @@ def test_who_fits_more_of_what_was_said_comes_first_with_all_reasons(shop: Retai
     assert results[0].strength > results[1].strength
 
 
+def test_what_many_share_does_not_crowd_out_who_is_meant(shop: Retailer) -> None:
+    (jane,) = find.customers(shop.store, email="jane@x.com")
+    others = [
+        {**jane.customer, "_id": f"A{n:03}", "keys": ["postcode:SW1A 1AA", "postcode_house:SW1A 1AA 12a"]}
+        for n in range(2 * find.MOST)
+    ]
+    shop.store.single_view["customers"].insert_many(others)
+    results = find.customers(shop.store, postcode="SW1A 1AA", house="12a", email="jane@x.com")
+    assert (len(results), results[0].customer["_id"]) == (find.MOST, jane.customer["_id"])
+
+
 def test_an_id_that_was_merged_finds_the_customer_that_it_became(shop: Retailer) -> None:
     ids = shop.customer_ids()
     shop.customer(2, "Jane", "Smith", Email="jane@x.com")

@@ -150,6 +150,20 @@ def test_who_the_collection_refuses_goes_to_quarantine_and_the_others_go_on(
     assert shop.store.control["quarantine"].count_documents({"status": "open"}) == 0
 
 
+def test_who_was_refused_and_is_as_before_again_or_is_no_more_leaves_quarantine(
+    shop: Retailer, strict: Callable[[], None]
+) -> None:
+    for number, first in ((1, "Joan"), (2, "Pete")):
+        shop.customer(number, first, "Other", Email=f"{first}@x.com")
+    shop.run()
+    open_entries = {"source": writing.SOURCE, "status": "open"}
+    assert shop.store.control["quarantine"].count_documents(open_entries) == 2
+    shop.delete("crm.customer", 1)
+    strict()
+    shop.run()
+    assert shop.store.control["quarantine"].count_documents(open_entries) == 0
+
+
 def test_a_document_that_does_not_fit_the_model_is_refused_with_the_field(
     shop: Retailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
