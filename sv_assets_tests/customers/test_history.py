@@ -4,23 +4,12 @@ import datetime as dt
 import time
 from typing import Any
 
-import pytest
-
 from sv_assets.customers import history
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.settings import load_settings
 from sv_assets.identity.decisions import merge, undo
-from sv_assets.mongo import Document, Store
+from sv_assets.mongo import Document
 from sv_assets_tests.retailer import Retailer, day, written
-
-
-@pytest.fixture
-def shop(store: Store) -> Retailer:
-    shop = Retailer(store)
-    shop.customer(1, "Jane", "Smith", Email="jane@x.com", ModifiedAt=day(1))
-    shop.customer(2, "Peter", "Jones", Email="home@x.com", ModifiedAt=day(1))
-    shop.run()
-    return shop
 
 
 def now() -> dt.datetime:

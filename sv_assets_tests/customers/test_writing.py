@@ -15,17 +15,8 @@ from sv_assets.customers.schema import validator
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity.customer_ids import BUCKETS, bucket_of
 from sv_assets.identity.decisions import merge
-from sv_assets.mongo import Document, Store
+from sv_assets.mongo import Document
 from sv_assets_tests.retailer import Retailer, day, written
-
-
-@pytest.fixture
-def shop(store: Store) -> Retailer:
-    shop = Retailer(store)
-    shop.customer(1, "Jane", "Smith", Email="jane@x.com", ModifiedAt=day(1))
-    shop.customer(2, "Peter", "Jones", Email="home@x.com", ModifiedAt=day(1))
-    shop.run()
-    return shop
 
 
 class SlowRun:
