@@ -149,3 +149,24 @@ def of_customers() -> Lineage:
         (PARTY_RECORDS, field) for field in (*names, "date_of_birth", "emails", "phones", "observed_at", *_ADDRESS)
     ]
     return found
+
+
+def legacy_columns(catalogue: Catalogue) -> dict[str, list[str]]:
+    """By field of the customer document, the legacy columns that it is made from in the end: `crm.customer.Email`."""
+    stations = {
+        PARTY_RECORDS: of_party_records(catalogue),
+        ORDERS: of_orders(catalogue),
+        INTERACTIONS: of_interactions(catalogue),
+        CONSENTS: of_consents(catalogue),
+    }
+
+    def followed(upstream: Upstream) -> set[str]:
+        node, column = upstream
+        if isinstance(node, Source):
+            return {f"{node.key}.{column}"}
+        return {found for next_one in stations.get(node, {}).get(column, ()) for found in followed(next_one)}
+
+    return {
+        field: sorted({column for upstream in upstreams for column in followed(upstream)})
+        for field, upstreams in of_customers().items()
+    }

@@ -93,8 +93,15 @@ def customers(context: dg.AssetExecutionContext, config: StationConfig, mongo: M
         "single_view",
         "customers",
         lambda store: refresh_customers(store, load_catalogue(), full=config.full),
-        {COLUMN_LINEAGE: column_lineage(lineage.of_customers())},
+        {COLUMN_LINEAGE: column_lineage(lineage.of_customers()), "made_from": _legacy_columns()},
     )
+
+
+def _legacy_columns() -> dg.TableMetadataValue:
+    """The lineage of columns to its end, for a UI that draws none (Dagster+ does)."""
+    traced = lineage.legacy_columns(load_catalogue())
+    records = [dg.TableRecord({"field": name, "legacy columns": ", ".join(found)}) for name, found in traced.items()]
+    return dg.MetadataValue.table(records)
 
 
 @dg.asset(
