@@ -302,5 +302,8 @@ def moment(value: Any) -> dt.datetime | None:
             return None
     if not isinstance(value, dt.datetime):
         return None
-    at = value.astimezone(dt.timezone.utc) if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
+    try:
+        at = value.astimezone(dt.timezone.utc) if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
+    except OverflowError:  # in the first or last hours that there are, of a zone in which those are others
+        return None
     return at.replace(microsecond=at.microsecond // 1000 * 1000)  # BSON keeps milliseconds

@@ -316,7 +316,10 @@ def test_the_others_at_the_address_are_the_household() -> None:
     assert composed(record(1))["household"] is None
 
 
-@pytest.mark.parametrize("moment", [None, "", "soon", 7, dt.datetime(2026, 1, 1), day(1), "2026-11-01T00:00:00+00:00"])
+@pytest.mark.parametrize(
+    "moment",
+    [None, "", "soon", 7, dt.datetime(2026, 1, 1), day(1), "2026-11-01T00:00:00+00:00", "0001-01-01T00:00:00+05:00"],
+)
 def test_any_moment_can_be_ordered(moment: Any) -> None:
     document = composed(
         record(1, observed_at=moment),
