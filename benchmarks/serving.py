@@ -19,8 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pymongo import UpdateOne
-
 from benchmarks.parts import print_figures, run_part
 from benchmarks.shop import delivery_reference, land_shop, order_number
 from sv_assets.catalogue import Catalogue, load_catalogue
@@ -29,6 +27,7 @@ from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
+from sv_assets.customers.writing import over_version
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.identity.resolution import refresh_identities
 from sv_assets.local.servers import end_process, start_mongo
@@ -192,9 +191,8 @@ def _found(found: list[find.Found], said: dict[str, str]) -> None:
 
 def _write(store: Store, document: Document) -> Callable[[], Any]:
     """The document over itself with another moment, as composition replaces it: one guarded statement."""
-    same = {"$eq": ["$version", document["version"]]}
     later = {**document, "composed_at": document["composed_at"] + dt.timedelta(milliseconds=1)}
-    update = UpdateOne({"_id": document["_id"]}, [{"$replaceWith": {"$cond": [same, {"$literal": later}, "$$ROOT"]}}])
+    update = over_version(document["_id"], document["version"], later)
     collection = store.single_view["customers"]
     return lambda: collection.bulk_write([update])
 

@@ -8,6 +8,7 @@ refusal by any record wins for its purpose and channel. The document is describe
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.customers import keys, values
@@ -38,7 +39,7 @@ class Rules:
     settings: CustomerSettings
     account_sources: frozenset[str]
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Changes with whatever makes another document of the same data."""
         return content_hash({"rules": self.settings.rules, "accounts": sorted(self.account_sources)})[:12]

@@ -117,11 +117,6 @@ def by_id(store: Store, customer_id: str) -> Document | None:
     return customers.find_one({"_id": customer_id}) or customers.find_one({"_id": resolve(store, customer_id)})
 
 
-def orders(store: Store, number: str) -> list[Document]:
-    """Orders by their number, whatever case, blanks and hyphens it is given with."""
-    return list(store.single_view["orders"].find({"keys": keys.order(number)}).limit(MOST))
-
-
 def _by_reference(store: Store, question: Question) -> Iterable[tuple[str, str]]:
     """Ids of customers that are known from elsewhere, with the reason."""
     if question.customer:

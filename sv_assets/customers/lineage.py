@@ -8,6 +8,7 @@ from sv_assets.catalogue.feeds import OrderReference, PartyFeed, Reference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source, address_fields
 from sv_assets.customers.orders import PARTS
+from sv_assets.customers.values import ADDRESS_PARTS, NAME_PARTS
 
 Upstream = tuple[Source | str, str]
 """A landed source and its column (or path into a message), or a station's collection (`identity/party_records`) and its field."""
@@ -20,8 +21,7 @@ PARTY_RECORDS, ORDERS, INTERACTIONS, CONSENTS, HOUSEHOLDS = (
     "single_view/consents",
     "identity/households",
 )
-_NAME_PARTS = ("title", "first", "middle", "last", "full")
-_ADDRESS = tuple(f"addresses.{part}" for part in ("line_1", "line_2", "town", "county", "postcode", "country"))
+_ADDRESS = tuple(f"addresses.{part}" for part in ADDRESS_PARTS if part != "kind")
 _VALIDITY = ("addresses.valid_from", "addresses.valid_to")
 
 
@@ -43,7 +43,7 @@ def of_party_records(catalogue: Catalogue) -> Lineage:
 
 
 def _of_person(feed: PartyFeed) -> Iterator[tuple[str, str]]:
-    for part in _NAME_PARTS:
+    for part in NAME_PARTS:
         if column := getattr(feed.name, part):
             yield f"name.{part}", column
     for column in feed.email:
@@ -115,7 +115,7 @@ def _put(found: Lineage, name: str, upstream: Upstream) -> None:
 
 def of_customers() -> Lineage:
     """The fields of the customer document from the collections that it is composed of."""
-    names = tuple(f"name.{part}" for part in _NAME_PARTS)
+    names = tuple(f"name.{part}" for part in NAME_PARTS)
     from_records = {
         "name": names,
         "names": names,

@@ -108,7 +108,7 @@ class Attempt:
                 changes = history.changes_between(before, wanted[identifier].document)
                 change = {"kind": "changed", "why": why[identifier], "changes": changes}
             ready.append(self._ready(wanted[identifier], versions[identifier] + 1, created_at, change))
-        updates = [_over_version(one) for one in ready]
+        updates = [over_version(one.id, one.version - 1, one.raw) for one in ready]
         failed = self._failed(lambda: self._customers.bulk_write(updates, ordered=False), ready)
         fields = {"version": 1, "_sv.hash": 1}
         now = {d["_id"]: (d["version"], d["_sv"]["hash"]) for d in find_many(self._customers, "_id", stored, fields)}
@@ -176,11 +176,11 @@ class Attempt:
         self.refused.append(Rejected(made.id, reason, history.composed_part(made.document)))
 
 
-def _over_version(ready: _Ready) -> UpdateOne:
-    """Replaces the document of the version before and no other; what other assets added to it stays."""
-    kept = {"$mergeObjects": [{"$literal": ready.raw}, {"enrichments": {"$ifNull": ["$enrichments", {}]}}]}
-    same = {"$eq": [{"$ifNull": ["$version", 0]}, ready.version - 1]}
-    return UpdateOne({"_id": ready.id}, [{"$replaceWith": {"$cond": [same, kept, "$$ROOT"]}}])
+def over_version(customer_id: str, version: int, document: Mapping[str, Any]) -> UpdateOne:
+    """Replaces the document of that version and no other; what other assets added to it stays."""
+    kept = {"$mergeObjects": [{"$literal": document}, {"enrichments": {"$ifNull": ["$enrichments", {}]}}]}
+    same = {"$eq": [{"$ifNull": ["$version", 0]}, version]}
+    return UpdateOne({"_id": customer_id}, [{"$replaceWith": {"$cond": [same, kept, "$$ROOT"]}}])
 
 
 def _why_refused(document: Document) -> str:

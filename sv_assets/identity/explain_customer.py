@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 
 from sv_assets.errors import SvError
+from sv_assets.identity import households
 from sv_assets.identity.customer_ids import STATION, resolve
 from sv_assets.identity.decisions import is_record, pairs_in_force, records_of
 from sv_assets.identity.explain import (
@@ -79,7 +80,7 @@ def explain_customer(store: Store, asked: str) -> CustomerExplained:
     events = {event["_id"]: event for event in find_many(identity["events"], "customer_ids", [customer_id, *aliases])}
     decisions = {d["_id"]: d for d in pairs_in_force(store, ids).values()}
     review = {item["_id"]: item for item in find_many(identity["review"], "records", ids)}
-    households = sorted(identity["households"].find({"customers": customer_id}), key=lambda home: str(home["_id"]))
+    homes = sorted(households.of_customers(store, [customer_id]), key=lambda home: str(home["_id"]))
     return CustomerExplained(
         customer_id=customer_id,
         asked=asked,
@@ -95,7 +96,7 @@ def explain_customer(store: Store, asked: str) -> CustomerExplained:
             {name: event.get(name) for name in ("at", "kind", "customer_ids", "records", "evidence", "actor", "reason")}
             for event in sorted(events.values(), key=lambda event: (event["at"], str(event["_id"])))
         ],
-        households=[{"home": h["_id"], "customers": h["customers"], "records": h["records"]} for h in households],
+        households=[{"home": h["_id"], "customers": h["customers"], "records": h["records"]} for h in homes],
         review=[
             {name: item[name] for name in ("guard", "records", "customer_ids", "weight", "reason", "detail", "since")}
             for item in sorted(review.values(), key=lambda item: -item["weight"])
