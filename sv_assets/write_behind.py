@@ -55,9 +55,15 @@ def tuned_interpreter() -> Iterator[None]:
     """
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(min(interval, SWITCH_SECONDS))
-    gc.set_threshold(max(thresholds[0], GARBAGE_THRESHOLD), *thresholds[1:])
+    tune_collector()
     try:
         yield
     finally:
         sys.setswitchinterval(interval)
         gc.set_threshold(*thresholds)
+
+
+def tune_collector() -> None:
+    """Let the garbage collector look for cycles less often."""
+    first, *rest = gc.get_threshold()
+    gc.set_threshold(max(first, GARBAGE_THRESHOLD), *rest)

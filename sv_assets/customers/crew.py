@@ -12,6 +12,7 @@ from sv_assets.customers.compose import Rules
 from sv_assets.customers.customers import Composer
 from sv_assets.identity.party import StationReport
 from sv_assets.mongo import Document, Store, open_store
+from sv_assets.write_behind import tune_collector
 
 _composer: Composer | None = None
 """In a process of the crew: what it composes with."""
@@ -50,6 +51,7 @@ def _take(waiting: deque[tuple[Future[StationReport], int]], done: Callable[[Sta
 
 def _begin(url: str, prefix: str, rules: Rules) -> None:
     global _composer
+    tune_collector()
     _composer = Composer(open_store(url, prefix), rules)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 

@@ -222,29 +222,30 @@ def _contacts(
 
 def addresses(said: Said, settings: CustomerSettings) -> Iterable[Candidate]:
     """Each distinct place (house and street, or first line, and postcode) as the row shows it that is current and latest."""
+    rows = [(record, saying, address) for record, saying in said for address in record["addresses"]]
     found: dict[Hashable, Candidate] = {}
     shown_by: dict[Hashable, tuple[bool, dt.datetime]] = {}
-    for record, of_record in said:
-        for address in record["addresses"]:
-            value, starts, ends = _place(address)
-            if not value:
-                continue
-            own = address["record"] == record["_id"]
-            seen = ends or starts or (of_record.seen if own else None)
-            saying = (
-                of_record if own and seen == of_record.seen else saying_of(address, _source_of(address), seen, settings)
-            )
-            key = _place_key(value)
-            candidate = found.get(key)
-            better = (ends is None, seen or NEVER)
-            if candidate is None:
-                candidate = found[key] = Candidate(value, ended=True)
-                shown_by[key] = better
-            elif better > shown_by[key] or (better == shown_by[key] and repr(value) < repr(candidate.value)):
-                candidate.value, shown_by[key] = value, better
-            candidate.ended = candidate.ended and ends is not None
-            candidate.completeness = sum(bool(candidate.value.get(part)) for part in ("line_1", "town", "postcode"))
-            candidate.said(saying)
+    for record, of_record, address in rows:
+        value, starts, ends = _place(address)
+        if not value:
+            continue
+        own = address["record"] == record["_id"]
+        seen = ends or starts or (of_record.seen if own else None)
+        if own and seen == of_record.seen:
+            saying = of_record
+        else:
+            saying = saying_of(address, _source_of(address), seen, settings)
+        key = _place_key(value) if len(rows) > 1 else None
+        candidate = found.get(key)
+        better = (ends is None, seen or NEVER)
+        if candidate is None:
+            candidate = found[key] = Candidate(value, ended=True)
+            shown_by[key] = better
+        elif better > shown_by[key] or (better == shown_by[key] and repr(value) < repr(candidate.value)):
+            candidate.value, shown_by[key] = value, better
+        candidate.ended = candidate.ended and ends is not None
+        candidate.completeness = sum(bool(candidate.value.get(part)) for part in ("line_1", "town", "postcode"))
+        candidate.said(saying)
     return found.values()
 
 
