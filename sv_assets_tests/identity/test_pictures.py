@@ -25,7 +25,7 @@ from sv_assets.identity.pictures import (
     rule_contributions,
     waterfall,
 )
-from sv_assets.identity.pictures.svg import about, count, in_bits, shortened, width_of
+from sv_assets.pictures.svg import about, count, in_bits, shortened, width_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert(\'1\')</script>" onload="x" &amp; ]]> \x00\ud800\u202e'

@@ -6,8 +6,8 @@ They hold no personal data but what the caller gives; whatever comes from data i
 from sv_assets.identity.pictures.bars import capped_blocks, cluster_sizes, match_weights, rule_contributions
 from sv_assets.identity.pictures.explanation import Explanation, Record, Step, Weighing
 from sv_assets.identity.pictures.page import waterfall
-from sv_assets.identity.pictures.svg import as_markdown
 from sv_assets.identity.pictures.words import comparison_in_words, level_in_words
+from sv_assets.pictures.svg import as_markdown
 
 __all__ = [
     "Explanation",

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sv_assets.identity.pictures.svg import Drawing, about, count, markdown_escaped, of_them, plain, ticks
+from sv_assets.pictures.svg import Drawing, about, count, markdown_escaped, of_them, plain, ticks
 
 WIDTH = 760.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 24.0, 112.0, 50.0

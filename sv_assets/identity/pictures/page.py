@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from sv_assets.identity.comparisons import NULL
 from sv_assets.identity.pictures.explanation import Explanation, Record, Step, Weighing
-from sv_assets.identity.pictures.svg import DARK, Drawing, escaped, in_bits, plain, ticks
 from sv_assets.identity.pictures.words import comparison_in_words, level_in_words
+from sv_assets.pictures.svg import DARK, Drawing, escaped, in_bits, plain, ticks
 
 WIDTH = 780.0
 _NAMES, _FIGURES = 270.0, 130.0
