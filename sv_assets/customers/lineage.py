@@ -14,12 +14,13 @@ Upstream = tuple[Source | str, str]
 """A landed source and its column (or path into a message), or a station's collection (`identity/party_records`) and its field."""
 Lineage = dict[str, list[Upstream]]
 """By field, what it is made from."""
-PARTY_RECORDS, ORDERS, INTERACTIONS, CONSENTS, HOUSEHOLDS = (
+PARTY_RECORDS, ORDERS, INTERACTIONS, CONSENTS, HOUSEHOLDS, CUSTOMERS = (
     "identity/party_records",
     "single_view/orders",
     "single_view/interactions",
     "single_view/consents",
     "identity/households",
+    "single_view/customers",
 )
 _ADDRESS = tuple(f"addresses.{part}" for part in ADDRESS_PARTS if part != "kind")
 _VALIDITY = ("addresses.valid_from", "addresses.valid_to")
@@ -151,14 +152,29 @@ def of_customers() -> Lineage:
     return found
 
 
-def legacy_columns(catalogue: Catalogue) -> dict[str, list[str]]:
-    """By field of the customer document, the legacy columns that it is made from in the end: `crm.customer.Email`."""
-    stations = {
+def of_households() -> Lineage:
+    """A household is the customers at one address: its fields come from the addresses of their party records."""
+    return {
+        "customers": [(PARTY_RECORDS, field) for field in _ADDRESS],
+        "records": [(PARTY_RECORDS, field) for field in _ADDRESS],
+    }
+
+
+def of_stations(catalogue: Catalogue) -> dict[str, Lineage]:
+    """By collection, the lineage of every station between landing and the customer document, and of that document."""
+    return {
         PARTY_RECORDS: of_party_records(catalogue),
+        HOUSEHOLDS: of_households(),
         ORDERS: of_orders(catalogue),
         INTERACTIONS: of_interactions(catalogue),
         CONSENTS: of_consents(catalogue),
+        CUSTOMERS: of_customers(),
     }
+
+
+def legacy_columns(catalogue: Catalogue) -> dict[str, list[str]]:
+    """By field of the customer document, the legacy columns that it is made from in the end: `crm.customer.Email`."""
+    stations = of_stations(catalogue)
 
     def followed(upstream: Upstream) -> set[str]:
         node, column = upstream

@@ -1,0 +1,144 @@
+"""From every column to what it becomes, and back: legacy columns, the stations, customer fields, consumers."""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.source import Source
+from sv_assets.customers.lineage import CUSTOMERS, of_stations
+from sv_assets.customers.schema import columns
+from sv_assets.dictionary.said import AssetSaid
+from sv_assets.errors import SvError
+
+
+@dataclass(frozen=True, order=True)
+class Field:
+    """A column or field of a place: of a source (`crm.customer`), or of an asset (`single_view/customers`).
+
+    Landing copies column by column, so a source and its landing are one place.
+    """
+
+    place: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.place}.{self.name}"
+
+    @property
+    def is_of_a_source(self) -> bool:
+        return "/" not in self.place
+
+
+@dataclass(frozen=True)
+class LineageGraph:
+    """`made_from`: of every known field, those that it is made from directly; none for a column of a source."""
+
+    made_from: Mapping[Field, tuple[Field, ...]]
+
+    @cached_property
+    def becomes(self) -> Mapping[Field, tuple[Field, ...]]:
+        """Of every field, those that are made from it directly."""
+        found: dict[Field, list[Field]] = defaultdict(list)
+        for field in sorted(self.made_from):
+            for upstream in self.made_from[field]:
+                found[upstream].append(field)
+        return {field: tuple(made) for field, made in found.items()}
+
+    def upstream(self, field: Field) -> list[Field]:
+        """Everything that a field is made from, the nearest first."""
+        return _reached(self.made_from, field)
+
+    def downstream(self, field: Field) -> list[Field]:
+        """Everything that a field becomes, the nearest first."""
+        return _reached(self.becomes, field)
+
+    def legacy_columns(self, field: Field) -> list[Field]:
+        """The columns of sources that a field is made from in the end."""
+        return sorted(found for found in self.upstream(field) if found.is_of_a_source)
+
+    def find(self, words: str) -> list[Field]:
+        """The fields that `words` may mean: `crm.customer.Email`, `crm.customer`, `single_view/orders.total`, a customer
+        field (`emails`, `emails[].value`), or a bare column name. Raises SvError, with the nearest names, for none."""
+        wanted = words.strip().casefold().replace(":", ".")
+        for fits in (
+            lambda field: str(field).casefold() == wanted,
+            lambda field: field.place == CUSTOMERS and field.name.casefold() == _top(wanted),
+            lambda field: field.place.casefold() == wanted,
+            lambda field: field.name.casefold() == wanted,
+        ):
+            if found := sorted(field for field in self.made_from if fits(field)):
+                return found
+        names = [str(field) for field in self.made_from] + [f.name for f in self.made_from if f.place == CUSTOMERS]
+        close = difflib.get_close_matches(words, names, n=3, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(close)}? " if close else ""
+        raise SvError(
+            f"No field or column is called {words}. {hint}A customer field is written `emails`, a legacy column `crm.customer.Email`; "
+            "`sv catalogue show SOURCE` lists the columns of a source."
+        )
+
+
+def lineage_graph(catalogue: Catalogue, assets: Iterable[AssetSaid] = ()) -> LineageGraph:
+    """The lineage of the whole platform; `assets` add what consumers say that they read."""
+    found: dict[Field, tuple[Field, ...]] = {}
+    for source in catalogue.sources:
+        found.update({Field(source.key, column): () for column in known_columns(source)})
+    for column in columns():
+        if column.path.isidentifier():
+            found[Field(CUSTOMERS, column.path)] = ()
+    for place, lineage in of_stations(catalogue).items():
+        for name, upstreams in lineage.items():
+            made_from = [
+                Field(node.key, column) if isinstance(node, Source) else Field(node, column)
+                for node, column in upstreams
+            ]
+            found[Field(place, name)] = tuple(sorted(set(made_from)))
+    people = [Field(source.key, column) for source in catalogue.feeding("party") for column in _key(source)]
+    found[Field(CUSTOMERS, "accounts")] = tuple(sorted(people))
+    for asset in assets:
+        if asset.is_consumer:
+            for name, read in asset.columns.items():
+                found[Field(asset.key, name)] = tuple(sorted({_read(place, column) for place, column in read}))
+    for upstream in {field for fields in found.values() for field in fields} - found.keys():
+        found[upstream] = ()
+    return LineageGraph(found)
+
+
+def known_columns(source: Source) -> list[str]:
+    """The columns of a table, or the paths into a message, that the catalogue knows; the key first where it names none."""
+    if source.is_queue:
+        queue = source.queue
+        return list(dict.fromkeys([queue.key, queue.version, *sorted(source.paths_used())]))
+    named = [*source.table.key, *sorted(source.columns_used() - {*source.table.key})]
+    declared = [name for name, kind in source.table.columns.items() if isinstance(kind, str)]
+    return list(dict.fromkeys([*declared, *named]))
+
+
+def _key(source: Source) -> list[str]:
+    return [source.queue.key] if source.is_queue else source.table.key
+
+
+def _read(place: str, column: str) -> Field:
+    """What a consumer reads. Of a landing it is a column of the source; of a customer, one of the fields that lineage knows."""
+    parts = place.split("/")
+    if parts[0] in ("landing", "legacy") and len(parts) >= 3:
+        return Field(f"{parts[1]}.{parts[2]}", column)
+    return Field(place, _top(column) if place == CUSTOMERS else column)
+
+
+def _top(path: str) -> str:
+    """The field of the customer that a path begins with: `emails[].value` is of `emails`."""
+    return path.partition(".")[0].removesuffix("[]")
+
+
+def _reached(edges: Mapping[Field, tuple[Field, ...]], start: Field) -> list[Field]:
+    seen: dict[Field, None] = {}
+    waiting = list(edges.get(start, ()))
+    while waiting:
+        field = waiting.pop(0)
+        if field not in seen and field != start:
+            seen[field] = None
+            waiting += edges.get(field, ())
+    return list(seen)
