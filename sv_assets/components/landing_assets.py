@@ -3,13 +3,21 @@
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import landing_key, legacy_key
-from sv_assets.components.lineage import COLUMN_LINEAGE, landing_lineage
+from sv_assets.components.lineage import (
+    COLUMN_LINEAGE,
+    COLUMN_SCHEMA,
+    landing_lineage,
+    located,
+    source_page,
+    source_schema,
+)
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
 from sv_assets.landing.land import LandingReport, land_table
 from sv_assets.resources import MongoResource
@@ -41,9 +49,15 @@ def legacy_asset(source: Source, refers_to: Sequence[Source] = ()) -> dg.AssetSp
     metadata: dict[str, Any] = {
         "declared name": source.name,
         "personal data": ", ".join(sorted(source.entry.pii)) or "none declared",
+        "dagster/uri": f"{'sqs' if source.is_queue else 'sqlserver'}://{source.system}/{quote(source.name)}",
+        "dagster/table_name": f"{source.system}.{source.name}",
+        COLUMN_SCHEMA: source_schema(source),
+        "dictionary": source_page(source),
     }
-    if not source.is_queue:
-        metadata |= _declared_schema(source)
+    if not source.is_queue and source.table.foreign_keys:
+        metadata["foreign keys"] = "; ".join(
+            f"{', '.join(key.columns)} → {key.table} ({', '.join(key.key)})" for key in source.table.foreign_keys
+        )
     return dg.AssetSpec(
         legacy_key(source),
         deps=[legacy_key(other) for other in refers_to],
@@ -53,24 +67,6 @@ def legacy_asset(source: Source, refers_to: Sequence[Source] = ()) -> dg.AssetSp
         owners=source.declared_in.owners,
         metadata=metadata,
     )
-
-
-def _declared_schema(source: Source) -> dict[str, Any]:
-    """The columns and foreign keys that the catalogue knows of a table."""
-    table = source.table
-    found: dict[str, Any] = {}
-    if table.columns:
-        columns = [
-            dg.TableColumn(name, kind, tags=_tags(source, name))
-            for name, kind in table.columns.items()
-            if isinstance(kind, str)
-        ]
-        found["dagster/column_schema"] = dg.TableSchema(columns=columns)
-    if table.foreign_keys:
-        found["foreign keys"] = "; ".join(
-            f"{', '.join(key.columns)} → {key.table} ({', '.join(key.key)})" for key in table.foreign_keys
-        )
-    return found
 
 
 def foreign_key_lineage(sources: Sequence[Source]) -> dict[str, list[Source]]:
@@ -113,6 +109,16 @@ def common_of(source: Source) -> dict[str, Any]:
     }
 
 
+def described(source: Source) -> dict[str, Any]:
+    """What the definition of a landing says of it: its collection, its columns and where they come from, its page."""
+    return {
+        **located(f"landing/{source.key}"),
+        COLUMN_SCHEMA: source_schema(source),
+        COLUMN_LINEAGE: landing_lineage(source),
+        "dictionary": source_page(source),
+    }
+
+
 def landing_asset(source: Source) -> dg.AssetsDefinition:
     """The landing of a table."""
     capture = source.table.capture
@@ -125,7 +131,7 @@ def landing_asset(source: Source) -> dg.AssetsDefinition:
         partitions_def=partitions_of(source),
         backfill_policy=dg.BackfillPolicy.single_run() if source.table.partitions else None,
         metadata={
-            "dagster/table_name": f"landing.{source.key}",
+            **described(source),
             "capture": capture.mode,
             "key": ", ".join(source.table.key),
         },
@@ -203,19 +209,13 @@ def metadata_of(source: Source, report: LandingReport, row_count: int) -> dict[s
         "seconds": round(report.seconds, 3),
     }
     if report.columns:
-        columns = [dg.TableColumn(name, kind, tags=_tags(source, name)) for name, kind in report.columns]
-        metadata["dagster/column_schema"] = dg.TableSchema(columns=columns)
+        metadata[COLUMN_SCHEMA] = source_schema(source, report.columns)
         metadata[COLUMN_LINEAGE] = landing_lineage(source, (name for name, _ in report.columns))
     if report.deletes_refused:
         metadata["deletes_refused"] = report.deletes_refused
     if report.stopped:
         metadata["stopped"] = report.stopped
     return metadata | report.findings.figures
-
-
-def _tags(source: Source, column: str) -> dict[str, str]:
-    sensitivity = source.entry.pii.get(column)
-    return {"pii": sensitivity} if sensitivity else {}
 
 
 def observe_source(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:

@@ -1,11 +1,14 @@
 """The assets of a queue: the queue and its dead letters (external), its landing, and its archive, a partition a day."""
 
+from urllib.parse import quote
+
 import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key
-from sv_assets.components.landing_assets import common_of, metadata_of, observe_source
+from sv_assets.components.landing_assets import common_of, described, metadata_of, observe_source
+from sv_assets.components.lineage import COLUMN_SCHEMA, located
 from sv_assets.components.station import explained_failures
 from sv_assets.landing.land import LandingReport
 from sv_assets.landing.land_queue import Bounds, land_queue, replay_queue
@@ -13,6 +16,17 @@ from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
 
 RECEIVES_CHECK = "far_from_dead_letters"
+_ARCHIVED = dg.TableSchema(
+    [
+        dg.TableColumn("_id", "string", "Its message id."),
+        dg.TableColumn("body", "any", "The body as it came, personal data and all.", tags={"pii": "sensitive"}),
+        dg.TableColumn("sent_at", "date", "When it was sent, by the clock of SQS; the partition is its day."),
+        dg.TableColumn("received_at", "date", "When a run received it."),
+        dg.TableColumn("run_id", "string", "That run."),
+        dg.TableColumn("key", "string", "The business key, as far as it is known.", tags={"pii": "contact"}),
+        dg.TableColumn("event", "string", "The event type, as far as it is known."),
+    ]
+)
 
 
 class QueueRunConfig(dg.Config):
@@ -40,7 +54,11 @@ def dead_letters_asset(source: Source) -> dg.AssetSpec:
         group_name=f"legacy_{source.system}",
         kinds={"aws", "sqs"},
         owners=source.declared_in.owners,
-        metadata={"declared name": source.queue.dead_letters or ""},
+        metadata={
+            "declared name": source.queue.dead_letters or "",
+            "dagster/uri": f"sqs://{source.system}/{quote(source.queue.dead_letters or '')}",
+            "dagster/table_name": f"{source.system}.{source.queue.dead_letters}",
+        },
     )
 
 
@@ -60,7 +78,7 @@ def _landing(source: Source) -> dg.AssetsDefinition:
             fail_window=declared.freshness, warn_window=declared.freshness / 2
         ),
         metadata={
-            "dagster/table_name": f"landing.{source.key}",
+            **described(source),
             "key": declared.key,
             "version": declared.version,
         },
@@ -107,7 +125,7 @@ def _archive(source: Source) -> dg.AssetsDefinition:
         kinds={"mongodb"},
         partitions_def=archive_partitions(source),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        metadata={"dagster/table_name": f"archive.{source.key}"},
+        metadata={**located(f"archive/{source.key}"), COLUMN_SCHEMA: _ARCHIVED},
     )
     def archive(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         span = context.partition_time_window

@@ -6,6 +6,7 @@ import dagster as dg
 
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import landing_key, reconciliation_key
+from sv_assets.components.lineage import located
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
 from sv_assets.landing.reconcile import Reconciliation, reconcile_table
 from sv_assets.resources import MongoResource
@@ -37,7 +38,7 @@ def reconciliation_asset(source: Source) -> dg.AssetsDefinition:
         pool=f"legacy_{source.system}",
         kinds={"sqlserver", "mongodb"},
         retry_policy=RETRIES,
-        metadata={"dagster/table_name": f"landing.{source.key}", "max_delete_share": source.table.max_delete_share},
+        metadata={**located(f"landing/{source.key}"), "max_delete_share": source.table.max_delete_share},
         check_specs=[
             dg.AssetCheckSpec(
                 DELETES_CHECK,

@@ -7,7 +7,13 @@ import dagster as dg
 
 from sv_assets.catalogue import Catalogue, load_catalogue
 from sv_assets.components.keys import landed_keys
-from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage
+from sv_assets.components.lineage import (
+    COLUMN_LINEAGE,
+    column_lineage,
+    customer_metadata,
+    located,
+    station_metadata,
+)
 from sv_assets.components.station import RETRIES, StationConfig, run_station
 from sv_assets.customers import lineage
 from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
@@ -15,7 +21,7 @@ from sv_assets.customers.customers import rebuild_customers, refresh_customers
 from sv_assets.customers.facts import FactStation, refresh_facts
 from sv_assets.customers.lineage import Lineage
 from sv_assets.customers.orders import ORDERS
-from sv_assets.customers.schema import columns
+from sv_assets.dictionary import lineage_graph
 from sv_assets.identity.customer_ids import BUCKETS
 from sv_assets.resources import MongoResource
 
@@ -25,6 +31,8 @@ _COMMON: dict[str, Any] = {
     "kinds": {"python", "mongodb"},
     "retry_policy": RETRIES,
 }
+_CATALOGUE = load_catalogue()
+_GRAPH = lineage_graph(_CATALOGUE)
 CUSTOMERS = dg.AssetKey(["single_view", "customers"])
 REBUILD = dg.AssetKey([*CUSTOMERS.path, "rebuild"])
 
@@ -32,13 +40,17 @@ REBUILD = dg.AssetKey([*CUSTOMERS.path, "rebuild"])
 def _fact_asset(
     station: FactStation, description: str, made_from: Callable[[Catalogue], Lineage]
 ) -> dg.AssetsDefinition:
-    landed = {k for feed in station.feeds for s in load_catalogue().feeding(feed) for k in landed_keys(s)}
+    landed = {k for feed in station.feeds for s in _CATALOGUE.feeding(feed) for k in landed_keys(s)}
 
     @dg.asset(
         key=["single_view", station.name],
         deps=[["identity", "clusters"], *sorted(landed)],
         description=description,
-        metadata={"dagster/column_schema": _schema(made_from(load_catalogue()))},
+        metadata=station_metadata(
+            _GRAPH,
+            f"single_view/{station.name}",
+            {"_id": f"The {station.name.removesuffix('s')}.", "customer_id": "Whose it is."},
+        ),
         **_COMMON,
     )
     def facts(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:
@@ -51,20 +63,6 @@ def _fact_asset(
         )
 
     return facts
-
-
-def _schema(found: Lineage) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(name, "any") for name in found])
-
-
-def _customer_schema() -> dg.TableSchema:
-    """As the model says (`docs/customer.md`)."""
-    return dg.TableSchema(
-        [
-            dg.TableColumn(c.path, c.type, c.description, dg.TableColumnConstraints(nullable=not c.required))
-            for c in columns()
-        ]
-    )
 
 
 orders = _fact_asset(
@@ -84,7 +82,7 @@ consents = _fact_asset(
         *(["single_view", name] for name in ("orders", "interactions", "consents")),
     ],
     description="One document per customer, composed from landed data, every value with where it came from.",
-    metadata={"dagster/column_schema": _customer_schema(), "reference": dg.MetadataValue.path("docs/customer.md")},
+    metadata={**customer_metadata(_GRAPH), "reference": dg.MetadataValue.path("docs/customer.md")},
     **_COMMON,
 )
 def customers(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:
@@ -93,15 +91,8 @@ def customers(context: dg.AssetExecutionContext, config: StationConfig, mongo: M
         "single_view",
         "customers",
         lambda store: refresh_customers(store, load_catalogue(), full=config.full),
-        {COLUMN_LINEAGE: column_lineage(lineage.of_customers()), "made_from": _legacy_columns()},
+        {COLUMN_LINEAGE: column_lineage(lineage.of_customers())},
     )
-
-
-def _legacy_columns() -> dg.TableMetadataValue:
-    """The lineage of columns to its end, for a UI that draws none (Dagster+ does)."""
-    traced = lineage.legacy_columns(load_catalogue())
-    records = [dg.TableRecord({"field": name, "legacy columns": ", ".join(found)}) for name, found in traced.items()]
-    return dg.MetadataValue.table(records)
 
 
 @dg.asset(
@@ -113,7 +104,7 @@ def _legacy_columns() -> dg.TableMetadataValue:
     ),
     partitions_def=dg.StaticPartitionsDefinition([f"{bucket:02}" for bucket in range(BUCKETS)]),
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=8),
-    metadata={"dagster/table_name": "single_view.customers"},
+    metadata=located("single_view/customers"),
     **_COMMON,
 )
 def rebuild(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:

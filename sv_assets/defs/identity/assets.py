@@ -9,9 +9,11 @@ import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.keys import landed_keys
-from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage
+from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage, station_metadata
 from sv_assets.components.station import RETRIES, WRITTEN, StationConfig, explained_failures, place_of, run_station
-from sv_assets.customers.lineage import of_party_records
+from sv_assets.customers.lineage import HOUSEHOLDS as HOUSEHOLDS_PLACE
+from sv_assets.customers.lineage import PARTY_RECORDS, of_party_records
+from sv_assets.dictionary import lineage_graph
 from sv_assets.identity import pictures
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.identity.resolution import IdentityReport, applied_now, refresh_identities
@@ -23,9 +25,9 @@ _COMMON: dict[str, Any] = {
     "owners": ["team:customer-view"],
     "kinds": {"python", "mongodb"},
 }
-_PEOPLE = {
-    key for feed in ("party", "address") for source in load_catalogue().feeding(feed) for key in landed_keys(source)
-}
+_CATALOGUE = load_catalogue()
+_GRAPH = lineage_graph(_CATALOGUE)
+_PEOPLE = {key for feed in ("party", "address") for source in _CATALOGUE.feeding(feed) for key in landed_keys(source)}
 LINKS, CLUSTERS, HOUSEHOLDS, REVIEW = (
     dg.AssetKey(["identity", n]) for n in ("links", "clusters", "households", "review")
 )
@@ -35,6 +37,17 @@ LINKS, CLUSTERS, HOUSEHOLDS, REVIEW = (
     key=["identity", "party_records"],
     deps=sorted(_PEOPLE),
     description="One record for each source row that describes a person, its contact data normalised for comparison.",
+    metadata=station_metadata(
+        _GRAPH,
+        PARTY_RECORDS,
+        {
+            "_id": "The record: `<system>.<table>:<key>`.",
+            "customer_id": "Whose record it is.",
+            "compared": "The normalised form that is compared.",
+            "keys": "By what it is blocked with others.",
+            "identified": "Whether anything in it tells who it is.",
+        },
+    ),
     retry_policy=RETRIES,
     **_COMMON,
 )
@@ -58,21 +71,47 @@ def party_records(
             LINKS,
             deps=[["identity", "party_records"]],
             description="Pairs of party records that may be one person: weight, rules, and the evidence field by field.",
+            metadata=station_metadata(
+                _GRAPH,
+                "identity/links",
+                {
+                    "ends": "The two party records.",
+                    "weight": "In bits: +1 doubles the odds that they are one person.",
+                    "rules": "The rules that link them, `model` among them.",
+                    "evidence": "What was compared, and how well it agrees.",
+                    "conflict": "Why they cannot be one person, if they cannot.",
+                },
+            ),
             **_COMMON,
         ),
         dg.AssetSpec(
             CLUSTERS,
             deps=[LINKS],
             description="Which party records are one customer, under a customer_id that is kept for life.",
+            metadata=station_metadata(
+                _GRAPH,
+                "identity/clusters",
+                {
+                    "_id": "The customer_id, for life.",
+                    "anchor": "The record with which the id stays when the cluster is split.",
+                    "records": "The party records of the customer.",
+                    "state": "`active`, or `closed` where all its records are gone.",
+                },
+            ),
             **_COMMON,
         ),
         dg.AssetSpec(
-            HOUSEHOLDS, deps=[CLUSTERS], description="Customers who live at one address: never one customer.", **_COMMON
+            HOUSEHOLDS,
+            deps=[CLUSTERS],
+            description="Customers who live at one address: never one customer.",
+            metadata=station_metadata(_GRAPH, HOUSEHOLDS_PLACE, {"_id": "The household."}),
+            **_COMMON,
         ),
         dg.AssetSpec(
             REVIEW,
             deps=[CLUSTERS],
             description="What a guard stopped, for a human to decide: `sv identity review`, then merge or split.",
+            metadata=station_metadata(_GRAPH, "identity/review", {"guard": "The guard that stopped it."}),
             **_COMMON,
         ),
     ],
