@@ -10,7 +10,6 @@ from sv_assets.cli.output import JsonOption, console, lines, print_json, safe, t
 
 if TYPE_CHECKING:
     from sv_assets.dictionary import AssetSaid, Field, LineageGraph
-    from sv_assets.dictionary.facts import ColumnFacts
 
 app = typer.Typer(no_args_is_help=True, help="The data dictionary: sources, columns, and what becomes of them.")
 
@@ -87,17 +86,10 @@ def show_source(
         "Columns",
         ["column", "type", "personal data", "role", "becomes", "of a customer"],
         [
-            [safe(c.name), safe(c.type), c.personal, safe(", ".join(c.roles)), lines(_before(c)), ", ".join(c.customer_fields)]
+            [safe(c.name), safe(c.type), c.personal, safe(", ".join(c.roles)), lines(str(field) for field in c.on_the_way), ", ".join(c.customer_fields)]
             for c in columns
         ],
     )  # fmt: skip
-
-
-def _before(column: "ColumnFacts") -> list[str]:
-    """What a column becomes on the way to the customer document, and beyond it."""
-    from sv_assets.customers.lineage import CUSTOMERS
-
-    return [str(field) for field in column.becomes if field.place != CUSTOMERS]
 
 
 @app.command()

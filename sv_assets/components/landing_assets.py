@@ -18,6 +18,7 @@ from sv_assets.components.lineage import (
     source_page,
     source_schema,
 )
+from sv_assets.components.run_history import history_of_landing
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
 from sv_assets.landing.land import LandingReport, land_table
 from sv_assets.resources import MongoResource
@@ -158,11 +159,12 @@ def landing_asset(source: Source) -> dg.AssetsDefinition:
                 allow_deletes=config.allow_deletes,
             )
             row_count = store.landing[source.key].estimated_document_count()
+            shown = history_of_landing(store, context, source, report, row_count)
         observe_source(context, source, report)
         if window is None:
             _report_partitions(context, source, report)
         return dg.MaterializeResult(
-            metadata=metadata_of(source, report, row_count), check_results=[_capture_check(source, report)]
+            metadata=metadata_of(source, report, row_count) | shown, check_results=[_capture_check(source, report)]
         )
 
     return landing

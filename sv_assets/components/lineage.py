@@ -15,7 +15,7 @@ from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import landing_key, legacy_key
 from sv_assets.customers.lineage import CUSTOMERS, Lineage
 from sv_assets.customers.schema import columns as customer_columns
-from sv_assets.dictionary.facts import columns_of, facts_of, graph_of
+from sv_assets.dictionary.facts import ColumnFacts, columns_of, facts_of, graph_of
 from sv_assets.dictionary.lineage import Field, LineageGraph, known_columns, lineage_graph
 from sv_assets.errors import ConfigurationError
 from sv_assets.pictures import markdown_escaped
@@ -52,7 +52,7 @@ def source_schema(source: Source, landed: Sequence[tuple[str, str]] = ()) -> dg.
             dg.TableColumn(
                 column.name,
                 types.get(column.name) or column.type or "any",
-                column.description,
+                _becomes_in_words(column),
                 tags={"pii": column.personal} if column.personal else {},
             )
             for column in facts
@@ -68,7 +68,7 @@ def source_page(source: Source) -> dg.MarkdownMetadataValue:
     heads = ("path" if source.is_queue else "column", "personal data", "role", "becomes", "of a customer")
     lines += ["", f"| {' | '.join(heads)} |", "|:--|:--|:--|:--|:--|"]
     for column in columns_of(source, graph_of(source)):
-        before = [_link(field) for field in column.becomes if field.place != CUSTOMERS]
+        before = [_link(field) for field in column.on_the_way]
         customers = [asset_link(CUSTOMERS, name) for name in column.customer_fields]
         cells = [markdown_escaped(text) for text in (column.name, column.personal, ", ".join(column.roles))]
         lines.append(f"| {' | '.join([*cells, ', '.join(before) or '–', ', '.join(customers) or '–'])} |")
@@ -179,6 +179,16 @@ def _link(field: Field) -> str:
     return asset_link("/".join(_key_of(field, "legacy").path), str(field))
 
 
+def _becomes_in_words(column: ColumnFacts) -> str:
+    """In a sentence or two, with links: what a column is for, and what it becomes."""
+    roles = f"{markdown_escaped(', '.join(column.roles).capitalize())}. " if column.roles else ""
+    personal = f"Personal data: {column.personal}. " if column.personal else ""
+    before = ", ".join(_link(field) for field in column.on_the_way)
+    customers = ", ".join(asset_link(CUSTOMERS, name) for name in column.customer_fields)
+    parts = [f"Becomes {before}." if before else "", f"Of a customer: {customers}." if customers else ""]
+    return f"{roles}{personal}{' '.join(part for part in parts if part) or 'Lands, and feeds nothing further.'}"
+
+
 def _made_from_in_words(graph: LineageGraph, field: Field) -> str:
     legacy = graph.legacy_columns(field)
     return f"Made of {_in_words(legacy)}." if legacy else "Made by the station itself."
@@ -186,7 +196,7 @@ def _made_from_in_words(graph: LineageGraph, field: Field) -> str:
 
 def _in_words(fields: Sequence[Field]) -> str:
     most = 12
-    shown = ", ".join(str(field) for field in fields[:most])
+    shown = ", ".join(_link(field) for field in fields[:most])
     return shown if len(fields) <= most else f"{shown} and {len(fields) - most} more columns"
 
 

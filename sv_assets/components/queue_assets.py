@@ -9,6 +9,7 @@ from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key
 from sv_assets.components.landing_assets import common_of, described, metadata_of, observe_source
 from sv_assets.components.lineage import COLUMN_SCHEMA, located
+from sv_assets.components.run_history import history_of_landing
 from sv_assets.components.station import explained_failures
 from sv_assets.landing.land import LandingReport
 from sv_assets.landing.land_queue import Bounds, land_queue, replay_queue
@@ -99,6 +100,7 @@ def _landing(source: Source) -> dg.AssetsDefinition:
                 bounds = Bounds(config.stop_after_seconds, config.stop_after_messages, config.receivers)
                 land_queue(store, load_catalogue(), source, context.run.run_id, bounds=bounds, report=report)
                 row_count = store.landing[source.key].estimated_document_count()
+                shown = history_of_landing(store, context, source, report, row_count)
         except BaseException:
             if report.findings.warnings:  # most needed where runs fail, and receive the same messages again and again
                 context.instance.report_runless_asset_event(_as_evaluation(_receives_check(source, report)))
@@ -107,7 +109,7 @@ def _landing(source: Source) -> dg.AssetsDefinition:
             _report_days(context, source, report)
         observe_source(context, source, report)
         return dg.MaterializeResult(
-            metadata=metadata_of(source, report, row_count), check_results=[_receives_check(source, report)]
+            metadata=metadata_of(source, report, row_count) | shown, check_results=[_receives_check(source, report)]
         )
 
     return landing
@@ -132,8 +134,9 @@ def _archive(source: Source) -> dg.AssetsDefinition:
         with explained_failures(), mongo.store() as store:
             report = replay_queue(store, load_catalogue(), source, context.run.run_id, Window(span.start, span.end))
             row_count = store.archive[source.key].estimated_document_count()
-        shown = metadata_of(source, report, row_count)
-        return dg.MaterializeResult(metadata={**shown, "dagster/uri": f"mongodb://archive/{source.key}"})
+            shown = history_of_landing(store, context, source, report, row_count)
+        found = metadata_of(source, report, row_count) | shown
+        return dg.MaterializeResult(metadata={**found, "dagster/uri": f"mongodb://archive/{source.key}"})
 
     return archive
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from sv_assets.components.run_history import history_of_station
 from sv_assets.errors import SvError, TransientError
 from sv_assets.identity.party import StationReport
 from sv_assets.mongo import Document, Store, explained_mongo_errors
@@ -47,19 +48,18 @@ def run_station(
     started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         report = work(store)
-        return dg.MaterializeResult(
-            metadata={
-                **place_of(store, database, collection),
-                "documents_read": report.read,
-                "inserted": report.inserted,
-                "updated": report.updated,
-                "deleted": report.deleted,
-                WRITTEN: report.written,
-                "seconds": round(time.monotonic() - started, 3),
-                **report.details,
-                **(beside or {}),
-            }
-        )
+        figures = {
+            "documents_read": report.read,
+            "inserted": report.inserted,
+            "updated": report.updated,
+            "deleted": report.deleted,
+            WRITTEN: report.written,
+            "seconds": round(time.monotonic() - started, 3),
+            **report.details,
+        }
+        placed = place_of(store, database, collection)
+        shown = history_of_station(store, f"{database}/{collection}", {**placed, **figures})
+        return dg.MaterializeResult(metadata={**placed, **figures, **(beside or {}), **shown})
 
 
 def place_of(store: Store, database: str, collection: str) -> Document:

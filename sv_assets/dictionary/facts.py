@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sv_assets.catalogue.capture import ModifiedAtCapture, RowversionCapture
 from sv_assets.catalogue.load import Catalogue
@@ -44,15 +44,9 @@ class ColumnFacts:
         return tuple(field.name for field in self.becomes if field.place == CUSTOMERS)
 
     @property
-    def description(self) -> str:
-        """In one sentence: what it is for, and what it becomes."""
-        roles = f"{', '.join(self.roles).capitalize()}. " if self.roles else ""
-        personal = f"Personal data: {self.personal}. " if self.personal else ""
-        if not self.becomes:
-            return f"{roles}{personal}Lands, and feeds nothing further."
-        direct = ", ".join(str(f) for f in self.becomes if f.place != CUSTOMERS)
-        customers = ", ".join(self.customer_fields)
-        return f"{roles}{personal}Becomes {direct}" + (f"; of a customer: {customers}." if customers else ".")
+    def on_the_way(self) -> tuple[Field, ...]:
+        """What it becomes before, or beside, the customer document."""
+        return tuple(field for field in self.becomes if field.place != CUSTOMERS)
 
 
 def graph_of(source: Source) -> LineageGraph:
@@ -165,8 +159,3 @@ def spoken(span: dt.timedelta) -> str:
         if seconds and seconds % size == 0:
             return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
     return f"{seconds} second{'' if seconds == 1 else 's'}"
-
-
-def with_names(facts: Sequence[ColumnFacts], types: dict[str, str]) -> list[ColumnFacts]:
-    """The facts, with the types that the source itself gave where the catalogue knows none."""
-    return [replace(one, type=one.type or types.get(one.name, "")) for one in facts]

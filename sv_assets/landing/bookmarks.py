@@ -1,8 +1,11 @@
 """Bookmarks: how far each source has been read. They live in MongoDB, and move only after what they cover is safe."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
 
+from sv_assets.catalogue.capture import ModifiedAtCapture
+from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Document, Store
 from sv_assets.sources.records import Position
@@ -47,6 +50,32 @@ class Bookmark:
             "run_id": run_id,
         }
         self._collection.replace_one({"_id": self._id}, document, upsert=True)
+
+
+def lag_seconds(store: Store, source: Source, column_types: Mapping[str, str]) -> float | None:
+    """How far the bookmark of a source is behind: seconds since the moment it stands for where it is a moment, else since
+    it last moved. None where there is none yet. `column_types` are those of the landed columns, as far as they are known.
+    """
+    document = store.control["bookmarks"].find_one({"_id": source.key})
+    if document is None:
+        return None
+    reached = _reached(document, source, column_types) or document["moved_at"]
+    return max(0.0, (dt.datetime.now(dt.timezone.utc) - reached).total_seconds())
+
+
+def _reached(document: Document, source: Source, column_types: Mapping[str, str]) -> dt.datetime | None:
+    """The moment that a bookmark by date-time stands for: in UTC for a column with offsets, else in the system's own time."""
+    capture = None if source.is_queue else source.table.capture
+    text = document["position"].get("modified_at")
+    if not isinstance(capture, ModifiedAtCapture) or not isinstance(text, str):
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text[:26])
+    except ValueError:
+        return None
+    has_offset = column_types.get(capture.column, "").startswith("datetimeoffset")
+    zone = dt.timezone.utc if has_offset else ZoneInfo(source.sql_system.time_zone)
+    return moment.replace(tzinfo=zone) if moment.year > 1900 else None
 
 
 def shown(position: Position | None) -> str:

@@ -81,7 +81,10 @@ consents = _fact_asset(
         ["identity", "households"],
         *(["single_view", name] for name in ("orders", "interactions", "consents")),
     ],
-    description="One document per customer, composed from landed data, every value with where it came from.",
+    description=(
+        "One document per customer, composed from landed data, every value with where it came from. `made_from`, below, leads "
+        "from each field back to its legacy columns."
+    ),
     metadata={**customer_metadata(_GRAPH), "reference": dg.MetadataValue.path("docs/customer.md")},
     **_COMMON,
 )

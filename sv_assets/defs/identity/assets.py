@@ -10,6 +10,7 @@ import dagster as dg
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.keys import landed_keys
 from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage, station_metadata
+from sv_assets.components.run_history import history_of_station
 from sv_assets.components.station import RETRIES, WRITTEN, StationConfig, explained_failures, place_of, run_station
 from sv_assets.customers.lineage import HOUSEHOLDS as HOUSEHOLDS_PLACE
 from sv_assets.customers.lineage import PARTY_RECORDS, of_party_records
@@ -132,9 +133,9 @@ def resolution(
         ):
             if key not in context.selected_asset_keys:
                 continue
-            yield dg.MaterializeResult(
-                asset_key=key, metadata={**place_of(store, "identity", key.path[-1]), **of_all, **metadata}
-            )
+            found = {**place_of(store, "identity", key.path[-1]), **of_all, **metadata}
+            shown = history_of_station(store, key.to_user_string(), found)
+            yield dg.MaterializeResult(asset_key=key, metadata={**found, **shown})
 
 
 def _of_links(store: Store, report: IdentityReport) -> Document:
