@@ -108,7 +108,12 @@ def _models_in(annotation: Any) -> list[Any]:
 
 
 def _mode_of(model: Any) -> str | None:
-    return _tag(model, "mode") if "mode" in model.model_fields else None
+    """The word by which a model is chosen among several: that of its capture `mode`, or of its `check`."""
+    return next((_tag(model, word) for word in ("mode", "check") if _is_tag(model, word)), None)
+
+
+def _is_tag(model: Any, word: str) -> bool:
+    return word in model.model_fields and hasattr(model.model_fields[word].annotation, "__args__")
 
 
 def _locate(node: yaml.Node, document: Any, location: tuple[int | str, ...], missing: bool) -> tuple[int, str]:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from sv_assets.catalogue.checks import References
 from sv_assets.catalogue.explain import explain, nearest, repeated_key
 from sv_assets.catalogue.feeds import Reference
 from sv_assets.catalogue.model import SqlServerSystemModel, SqsQueuesModel, System, TableEntry
@@ -146,6 +147,17 @@ def check_catalogue(catalogue: Catalogue) -> None:
     for source in catalogue.sources:
         _check_references(catalogue, source)
         _check_paths(source)
+        _check_declared_checks(catalogue, source)
+
+
+def _check_declared_checks(catalogue: Catalogue, source: Source) -> None:
+    for check in source.entry.checks:
+        if isinstance(check, References) and catalogue.find(check.system or source.system, check.table) is None:
+            names = [s.name for s in catalogue.sources if s.system == (check.system or source.system)]
+            raise ConfigurationError(
+                f"{_where(source)}, checks, {check.title}: {check.system or source.system}: {check.table} is not declared. "
+                f"{nearest(check.table, names) if names else 'That system has no sources.'}"
+            )
 
 
 def _check_references(catalogue: Catalogue, source: Source) -> None:
@@ -184,7 +196,10 @@ def _check_references(catalogue: Catalogue, source: Source) -> None:
 def _check_paths(source: Source) -> None:
     if not source.is_queue:
         return
-    wrong = next((path for path in source.paths_used() if not path.startswith("$.")), None)
+    checked = {path for check in source.entry.checks for path in check.subject}
+    happened = {source.entry.expect.happened_at or "$."}
+    paths = sorted(source.paths_used() | checked | happened)
+    wrong = next((path for path in paths if not path.startswith("$.")), None)
     if wrong is not None:
         raise ConfigurationError(
             f"{_where(source)}, {wrong}: a path into a message starts with `$.`: for example $.account.id"

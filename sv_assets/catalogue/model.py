@@ -11,6 +11,7 @@ from croniter import croniter
 from pydantic import Field, field_validator, model_validator
 
 from sv_assets.catalogue.capture import Capture, CdcCapture, ModifiedAtCapture, Partitions
+from sv_assets.catalogue.checks import AnyCheck, Expectations, repeated_title
 from sv_assets.catalogue.entry import Entry, Sensitivity
 from sv_assets.catalogue.feeds import Feeds
 from sv_assets.catalogue.queue import QueueEntry
@@ -37,7 +38,8 @@ class TableEntry(Entry):
     """One legacy table.
 
     `columns` (name: type), `rows` and `foreign_keys` are what `sv introspect` found, and what the drift check compares
-    the table with; a hand-written entry may leave them out. A table with `vanished` is no longer read.
+    the table with; a hand-written entry may leave them out. A table with `vanished` is no longer read. `checks` are held
+    against it beside those that every table has, of which `expect` says the limits.
     """
 
     name: str
@@ -54,6 +56,15 @@ class TableEntry(Entry):
     rows: int | None = Field(default=None, ge=0)
     foreign_keys: list[ForeignKey] = []
     vanished: dt.date | None = None
+    checks: list[AnyCheck] = []
+    expect: Expectations = Expectations()
+
+    @field_validator("checks")
+    @classmethod
+    def _named_apart(cls, value: list[AnyCheck]) -> list[AnyCheck]:
+        if title := repeated_title(value):
+            raise ValueError(f"two checks are called {title}; give one of them a `name` of its own")
+        return value
 
     @model_validator(mode="after")
     def _partition_column(self) -> Self:

@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from sv_assets.catalogue.checks import AnyCheck, Expectations, repeated_title
 from sv_assets.catalogue.entry import Duration, Entry, FieldPath, Sensitivity, as_list
 from sv_assets.catalogue.feeds import Feeds, paths_of
 
@@ -69,6 +70,7 @@ class QueueEntry(Entry):
       messages and in the memory that they take.
     - `dead_letters`: the queue to which SQS moves what was received too often.
     - `freshness`: how long after the last run that looked into the queue it counts as late.
+    - `checks` are held against its landed messages, beside those that every queue has, of which `expect` says the limits.
     """
 
     name: str
@@ -91,6 +93,8 @@ class QueueEntry(Entry):
     max_receivers: int = Field(default=16, ge=1, le=64)
     max_in_flight: int | None = Field(default=None, ge=10)
     max_bytes_in_flight: int = Field(default=64 * 1024**2, ge=1024**2)
+    checks: list[AnyCheck] = []
+    expect: Expectations = Expectations()
 
     @cached_property
     def paths(self) -> list[str]:
@@ -115,6 +119,15 @@ class QueueEntry(Entry):
     def _path(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith("$."):
             raise ValueError("a path into a message starts with `$.`: for example $.account.id")
+        return value
+
+    @field_validator("checks")
+    @classmethod
+    def _are_of_messages(cls, value: list[AnyCheck]) -> list[AnyCheck]:
+        if any(check.reads_source for check in value):
+            raise ValueError("a queue has no database to select from; say it with `check: mongo`")
+        if title := repeated_title(value):
+            raise ValueError(f"two checks are called {title}; give one of them a `name` of its own")
         return value
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
+from sv_assets.catalogue.capture import ModifiedAtCapture
 from sv_assets.catalogue.entry import Const
 from sv_assets.catalogue.feeds import AddressFields, OrderReference, Reference, paths_of
 from sv_assets.catalogue.model import SqlServerSystemModel, SqsQueuesModel, TableEntry
@@ -112,12 +113,46 @@ class Source:
         if feeds.party is not None:
             yield from feeds.party.quotes
 
+    @cached_property
+    def happened_at(self) -> str | None:
+        """The column or path that says when a row happened, and never changes: declared, or known by what it feeds."""
+        feeds = self.entry.feeds
+        moments = (
+            self.entry.expect.happened_at,
+            None if self.is_queue else self.table.partition_column,
+            feeds.order and feeds.order.placed_at,
+            feeds.payment and feeds.payment.paid_at,
+            feeds.refund and feeds.refund.refunded_at,
+            feeds.delivery and feeds.delivery.at,
+            feeds.interaction and feeds.interaction.at,
+        )
+        return next((path for path in moments if path), None)
+
+    @cached_property
+    def told_at(self) -> str | None:
+        """As `happened_at`, else what says when a row was last told: it moves when the row changes."""
+        feeds = self.entry.feeds
+        capture = None if self.is_queue else self.table.capture
+        moments = (
+            self.happened_at,
+            feeds.party and feeds.party.observed_at,
+            *(consent.observed_at for consent in feeds.consent),
+            capture.column if isinstance(capture, ModifiedAtCapture) else None,
+        )
+        return next((path for path in moments if path), None)
+
     def columns_used(self) -> set[str]:
         """The columns of a table that its declaration names; each must exist in the legacy table."""
         table = self.table
-        used = set(table.key)
-        used.update(column for column in (getattr(table.capture, "column", None), table.partition_column) if column)
-        return used | self.paths_used()
+        checked = {path for check in table.checks for path in check.subject}
+        happened = {table.expect.happened_at} - {None}
+        return self.columns_needed() | self.paths_used() | checked | {str(path) for path in happened}
+
+    def columns_needed(self) -> set[str]:
+        """The columns without which a table cannot be read: those of its key, its capture mode and its partitions."""
+        table = self.table
+        named = (getattr(table.capture, "column", None), table.partition_column)
+        return {*table.key, *(column for column in named if column)}
 
     def paths_used(self) -> set[str]:
         """The columns, or paths into a message, that `feeds` and `pii` name."""

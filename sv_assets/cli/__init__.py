@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from sv_assets.cli import bench, catalogue, customer, demo, dev, doctor, estate, find, identity, introspect, queues, run
+from sv_assets.cli import (
+    bench,
+    catalogue,
+    checks,
+    customer,
+    demo,
+    dev,
+    doctor,
+    estate,
+    find,
+    identity,
+    introspect,
+    queues,
+    run,
+)
 from sv_assets.cli.output import complain
 from sv_assets.errors import ConfigurationError, SvError
 
@@ -23,6 +37,7 @@ app.add_typer(queues.app, name="queues")
 app.add_typer(identity.app, name="identity")
 app.add_typer(customer.app, name="customer")
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(checks.app, name="checks")
 app.command("demo")(demo.demo)
 app.command("dev")(dev.dev)
 app.command("run")(run.run)

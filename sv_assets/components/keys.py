@@ -4,6 +4,7 @@ import dagster as dg
 
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.reconcile import needs_reconciliation
+from sv_assets.quality.landing import names_of_audit
 
 
 def legacy_key(source: Source) -> dg.AssetKey:
@@ -21,6 +22,11 @@ def landing_key(source: Source) -> dg.AssetKey:
     return dg.AssetKey(["landing", source.system, source.slug])
 
 
+def path_of(source: Source) -> str:
+    """The same as text: `landing/crm/customer`."""
+    return landing_key(source).to_user_string()
+
+
 def reconciliation_key(source: Source) -> dg.AssetKey:
     """The asset that finds the deleted rows of a table, where its landing cannot."""
     return dg.AssetKey([*landing_key(source).path, "deletes"])
@@ -29,6 +35,11 @@ def reconciliation_key(source: Source) -> dg.AssetKey:
 def archive_key(source: Source) -> dg.AssetKey:
     """The asset of a queue's archive, a partition a day, whose days can be landed again."""
     return dg.AssetKey([*landing_key(source).path, "archive"])
+
+
+def audit_checks(source: Source) -> list[dg.AssetCheckKey]:
+    """The checks that read the source, or all that has landed of it: for a schedule of their own."""
+    return [dg.AssetCheckKey(landing_key(source), name) for name in names_of_audit(source)]
 
 
 def landed_keys(source: Source) -> list[dg.AssetKey]:

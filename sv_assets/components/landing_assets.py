@@ -9,7 +9,7 @@ import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import landing_key, legacy_key
+from sv_assets.components.keys import landing_key, legacy_key, path_of
 from sv_assets.components.lineage import (
     COLUMN_LINEAGE,
     COLUMN_SCHEMA,
@@ -18,9 +18,11 @@ from sv_assets.components.lineage import (
     source_page,
     source_schema,
 )
+from sv_assets.components.recording import recorded
 from sv_assets.components.run_history import history_of_landing
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
 from sv_assets.landing.land import LandingReport, land_table
+from sv_assets.quality.result import Result
 from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
 
@@ -160,28 +162,21 @@ def landing_asset(source: Source) -> dg.AssetsDefinition:
             )
             row_count = store.landing[source.key].estimated_document_count()
             shown = history_of_landing(store, context, source, report, row_count)
+            checked = recorded(store, [_capture_check(source, report)], context.run.run_id, source.declared_in.owners)
         observe_source(context, source, report)
         if window is None:
             _report_partitions(context, source, report)
-        return dg.MaterializeResult(
-            metadata=metadata_of(source, report, row_count) | shown, check_results=[_capture_check(source, report)]
-        )
+        return dg.MaterializeResult(metadata=metadata_of(source, report, row_count) | shown, check_results=checked)
 
     return landing
 
 
-def _capture_check(source: Source, report: LandingReport) -> dg.AssetCheckResult:
+def _capture_check(source: Source, report: LandingReport) -> Result:
     """What this read showed of the source."""
     warnings = report.findings.warnings
     seen = f"Captured by {source.table.capture.mode}: {report.outcome.read:,} rows read, nothing was out of its sight."
-    return dg.AssetCheckResult(
-        check_name=CAPTURE_CHECK,
-        asset_key=landing_key(source),
-        passed=not warnings,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(warnings) or report.stopped or seen,
-        metadata=dict(report.findings.figures),
-    )
+    sentence = " ".join(warnings) or report.stopped or seen
+    return Result(CAPTURE_CHECK, path_of(source), not warnings, sentence, dict(report.findings.figures))
 
 
 def _window(context: dg.AssetExecutionContext) -> Window | None:

@@ -1,22 +1,29 @@
 """The assets of a queue: the queue and its dead letters (external), its landing, and its archive, a partition a day."""
 
+import logging
 from urllib.parse import quote
 
 import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key
+from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key, path_of
 from sv_assets.components.landing_assets import common_of, described, metadata_of, observe_source
 from sv_assets.components.lineage import COLUMN_SCHEMA, located
+from sv_assets.components.recording import recorded, shown
 from sv_assets.components.run_history import history_of_landing
 from sv_assets.components.station import explained_failures
+from sv_assets.errors import SvError
 from sv_assets.landing.land import LandingReport
 from sv_assets.landing.land_queue import Bounds, land_queue, replay_queue
+from sv_assets.mongo import explained_mongo_errors
+from sv_assets.quality.result import Result
+from sv_assets.quality.results import record
 from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
 
 RECEIVES_CHECK = "far_from_dead_letters"
+log = logging.getLogger(__name__)
 _ARCHIVED = dg.TableSchema(
     [
         dg.TableColumn("_id", "string", "Its message id."),
@@ -100,17 +107,18 @@ def _landing(source: Source) -> dg.AssetsDefinition:
                 bounds = Bounds(config.stop_after_seconds, config.stop_after_messages, config.receivers)
                 land_queue(store, load_catalogue(), source, context.run.run_id, bounds=bounds, report=report)
                 row_count = store.landing[source.key].estimated_document_count()
-                shown = history_of_landing(store, context, source, report, row_count)
+                history = history_of_landing(store, context, source, report, row_count)
+                found = _receives_check(source, report)
+                checked = recorded(store, [found], context.run.run_id, source.declared_in.owners)
         except BaseException:
             if report.findings.warnings:  # most needed where runs fail, and receive the same messages again and again
-                context.instance.report_runless_asset_event(_as_evaluation(_receives_check(source, report)))
+                context.instance.report_runless_asset_event(_as_evaluation(shown(_receives_check(source, report))))
+                _keep_all_the_same(mongo, source, report, context.run.run_id)
             raise
         finally:
             _report_days(context, source, report)
         observe_source(context, source, report)
-        return dg.MaterializeResult(
-            metadata=metadata_of(source, report, row_count) | shown, check_results=[_receives_check(source, report)]
-        )
+        return dg.MaterializeResult(metadata=metadata_of(source, report, row_count) | history, check_results=checked)
 
     return landing
 
@@ -151,16 +159,21 @@ def _report_days(context: dg.AssetExecutionContext, source: Source, report: Land
             )
 
 
-def _receives_check(source: Source, report: LandingReport) -> dg.AssetCheckResult:
+def _keep_all_the_same(mongo: MongoResource, source: Source, report: LandingReport, run_id: str) -> None:
+    """Keeps the result of a run that failed, unless MongoDB is what it failed by: the error that is raised says it."""
+    try:
+        with explained_mongo_errors(), mongo.store() as store:
+            record(store, [_receives_check(source, report)], run_id, source.declared_in.owners)
+    except SvError as error:
+        log.warning("The result of %s could not be kept: %s", RECEIVES_CHECK, error)
+
+
+def _receives_check(source: Source, report: LandingReport) -> Result:
     most = report.findings.figures["most_receives_of_a_message"]
     seen = f"{report.outcome.read:,} messages were received, none more than {most} times."
-    return dg.AssetCheckResult(
-        check_name=RECEIVES_CHECK,
-        asset_key=landing_key(source),
-        passed=not report.findings.warnings,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(report.findings.warnings) or seen,
-        metadata={"most_receives_of_a_message": most},
+    sentence = " ".join(report.findings.warnings) or seen
+    return Result(
+        RECEIVES_CHECK, path_of(source), not report.findings.warnings, sentence, {"most_receives_of_a_message": most}
     )
 
 

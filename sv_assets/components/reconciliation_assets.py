@@ -7,8 +7,10 @@ import dagster as dg
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import landing_key, reconciliation_key
 from sv_assets.components.lineage import located
+from sv_assets.components.recording import recorded
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
 from sv_assets.landing.reconcile import Reconciliation, reconcile_table
+from sv_assets.quality.result import Result
 from sv_assets.resources import MongoResource
 
 DELETES_CHECK = "deletes_believed"
@@ -58,7 +60,8 @@ def reconciliation_asset(source: Source) -> dg.AssetsDefinition:
                 compare_all=config.compare_all,
                 allow_deletes=config.allow_deletes,
             )
-        return dg.MaterializeResult(metadata=_metadata(found), check_results=[_check(source, found)])
+            checked = recorded(store, [_check(source, found)], context.run.run_id, source.declared_in.owners)
+        return dg.MaterializeResult(metadata=_metadata(found), check_results=checked)
 
     return reconciliation
 
@@ -78,7 +81,7 @@ def _metadata(found: Reconciliation) -> dict[str, Any]:
     return metadata | ({"stopped": found.skipped} if found.skipped else {})
 
 
-def _check(source: Source, found: Reconciliation) -> dg.AssetCheckResult:
+def _check(source: Source, found: Reconciliation) -> Result:
     if found.refused:
         sentence = (
             f"{found.refused:,} of {found.landed:,} landed rows are gone from the source, more than "
@@ -90,11 +93,5 @@ def _check(source: Source, found: Reconciliation) -> dg.AssetCheckResult:
         sentence = found.skipped or (
             f"No key was compared: {found.landed:,} rows have landed and the source has {found.in_source:,}."
         )
-    return dg.AssetCheckResult(
-        check_name=DELETES_CHECK,
-        asset_key=reconciliation_key(source),
-        passed=not found.refused,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=sentence,
-        metadata={"gone": found.gone, "deleted": found.deleted, "refused": found.refused},
-    )
+    figures = {"gone": found.gone, "deleted": found.deleted, "refused": found.refused}
+    return Result(DELETES_CHECK, reconciliation_key(source).to_user_string(), not found.refused, sentence, figures)

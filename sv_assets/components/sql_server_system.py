@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from sv_assets.catalogue.load import sources_of
 from sv_assets.catalogue.model import SqlServerSystemModel
 from sv_assets.components.landing_assets import foreign_key_lineage, landing_asset, legacy_asset
-from sv_assets.components.landing_checks import landing_checks
 from sv_assets.components.reconciliation_assets import reconciliation_asset
+from sv_assets.components.source_checks import source_checks
 from sv_assets.landing.reconcile import needs_reconciliation
 
 
@@ -37,5 +37,5 @@ class SqlServerSystem(dg.Component):
                 *(landing_asset(s) for s in sources),
                 *(reconciliation_asset(s) for s in sources if needs_reconciliation(s)),
             ],
-            asset_checks=[landing_checks(s) for s in sources],
+            asset_checks=[check for s in sources for check in source_checks(s)],
         )

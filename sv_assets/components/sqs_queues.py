@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from sv_assets.catalogue.load import sources_of
 from sv_assets.catalogue.model import SqsQueuesModel
 from sv_assets.components.landing_assets import legacy_asset
-from sv_assets.components.landing_checks import landing_checks
 from sv_assets.components.queue_assets import dead_letters_asset, queue_assets
 from sv_assets.components.queue_sensor import queue_sensor
+from sv_assets.components.source_checks import source_checks
 
 
 class SqsQueues(dg.Component):
@@ -36,6 +36,6 @@ class SqsQueues(dg.Component):
                 *(dead_letters_asset(s) for s in sources if s.queue.dead_letters),
                 *(asset for s in sources for asset in queue_assets(s)),
             ],
-            asset_checks=[landing_checks(s) for s in sources],
+            asset_checks=[check for s in sources for check in source_checks(s)],
             sensors=[queue_sensor(s) for s in sources],
         )

@@ -209,7 +209,7 @@ def tombstone_bookkeeping(origin: Origin, operation: str, version: Version, cont
 
 
 def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:
-    """The work list, the tombstones, and what the rows of this source are looked up by from others."""
+    """The work list, the tombstones, what the rows of this source are looked up by from others, and when they happened."""
     indexes = [PENDING_INDEX, IndexModel([("_sv.deleted", 1)], partialFilterExpression={"_sv.deleted": True})]
     fields: set[str] = set()
     feeds = source.entry.feeds
@@ -218,6 +218,8 @@ def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:
     for feed in (feeds.order_line, feeds.payment, feeds.refund, feeds.delivery):
         if feed is not None:
             fields.add(field_path(source, feed.order.id or feed.order.number or ""))
+    if source.told_at:
+        fields.add(field_path(source, source.told_at))
     if feeds.order and any(reference.number for other in catalogue.sources for reference in other.order_references()):
         fields.add(field_path(source, feeds.order.number))
     return indexes + [IndexModel([(name, 1)]) for name in sorted(fields)]

@@ -8,6 +8,7 @@ from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.bookmarks import Bookmark, shown
 from sv_assets.landing.reconcile import compare
+from sv_assets.landing.shapes import look, shape_of
 from sv_assets.landing.skip import why_not_now
 from sv_assets.landing.writer import LandingWriter, Outcome, Prepared
 from sv_assets.mongo import Store, explained_mongo_errors
@@ -65,8 +66,11 @@ def land_table(
         with explained_mongo_errors():
             bookmark = Bookmark(store, source.key, source.table.capture.mode, source.table.key)
             position = bookmark.read()
-            shape = describe(database, source, landed_before=position is not None and not full)
+            known = shape_of(store, source)
+            landed_before = position is not None and not full
+            shape = describe(database, source, landed_before=landed_before, seen=known.agreed if known else ())
             report.columns = [(column.name, column.declaration) for column in shape.columns]
+            look(store, source, report.columns, shape.found.unique_keys if shape.found else None)
             reader = open_reader(database, shape)
             writer = LandingWriter(store, catalogue, source, run_id, goes_on=position is not None)
             report.bookmark_before = shown(position)
@@ -90,6 +94,8 @@ def land_table(
                 report.deletes_refused = found.refused
             report.findings = reader.findings()
             report.bookmark_after = shown(bookmark.read())
+            if window is None and not report.stopped:
+                bookmark.looked()
     finally:
         database.close()
     report.seconds = time.monotonic() - started

@@ -73,6 +73,21 @@ class Quarantine:
         """How many entries are open."""
         return self._collection.count_documents({"source": self._source, "status": "open"})
 
+    def holds(self, key_texts: Iterable[str]) -> set[str]:
+        """Which of these keys have an open entry."""
+        by_id = {self._entry_id(key): key for key in key_texts}
+        return {
+            by_id[entry["_id"]]
+            for ids in in_batches(by_id)
+            for entry in self._collection.find({"_id": {"$in": ids}}, {"status": 1})
+            if entry["status"] == "open"
+        }
+
+    def oldest(self) -> dt.datetime | None:
+        """When the first of the open entries was first seen."""
+        entries = self._collection.find({"source": self._source, "status": "open"}, {"first_seen": 1})
+        return min((entry["first_seen"] for entry in entries), default=None)
+
     def reasons(self, at_most: int = 5) -> list[str]:
         """Why the newest entries are here, without their values."""
         entries = self._collection.find({"source": self._source, "status": "open"}, {"reason": 1}).limit(at_most)

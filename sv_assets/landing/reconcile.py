@@ -11,6 +11,7 @@ from sv_assets.catalogue.source import Source
 from sv_assets.landing.documents import Origin
 from sv_assets.landing.missing_keys import MissingKeys
 from sv_assets.landing.quarantine import Quarantine
+from sv_assets.landing.shapes import shape_of
 from sv_assets.landing.skip import why_not_now
 from sv_assets.landing.statements import tombstone
 from sv_assets.mongo import Document, Store, bulk_write, explained_mongo_errors, in_batches
@@ -63,7 +64,8 @@ def reconcile_table(
     database = open_database(source.sql_system, source)
     try:
         with explained_mongo_errors():
-            shape = describe(database, source, landed_before=True)
+            known = shape_of(store, source)
+            shape = describe(database, source, landed_before=True, seen=known.agreed if known else ())
             found = compare(
                 store, database, shape, open_reader(database, shape), run_id,
                 compare_all=compare_all, allow_deletes=allow_deletes,

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sv_assets.errors import SvError
 from sv_assets.local.generator import truth
+from sv_assets.local.generator.state import FILE as SEED_STATE
 from sv_assets.local.generator.state import load_state
 from sv_assets.local.queues import ensure_queues, sqs_client
 from sv_assets.local.servers import REGION, RunningServer, end_process, start_mongo, start_sqs
@@ -142,6 +143,7 @@ def _urls(local_dir: Path, running: dict[str, RunningServer]) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         **{key: f"sqlite:///{local_dir / f'{name}.sqlite'}" for key, name in _DATABASES.items()},
         "SV_IDENTITY_TRUTH": str(local_dir / truth.FILE),
+        "SV_ESTATE_CLOCK": str(local_dir / SEED_STATE),
     }
 
 

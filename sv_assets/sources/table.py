@@ -1,7 +1,7 @@
 """A legacy table as it is: its columns, and whether the declaration fits it."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,12 @@ class TableShape:
         return [by_name[name] for name in self.source.table.key]
 
 
-def describe(database: LegacyDatabase, source: Source, *, landed_before: bool = False) -> TableShape:
+def describe(
+    database: LegacyDatabase, source: Source, *, landed_before: bool = False, seen: Collection[str] = ()
+) -> TableShape:
     """Read what the table has and check the declaration against it; its columns alone where it has `landed_before`.
+
+    Columns that were `seen` before, and that reading can do without, may be gone: the rest of the table still lands.
 
     Raises ConfigurationError, with the nearest names, for a table or column that is not there, and for a key that no
     unique index covers and whose values repeat.
@@ -57,7 +61,7 @@ def describe(database: LegacyDatabase, source: Source, *, landed_before: bool = 
         names = database.read(lambda connection: _table_names(database, connection, schema))
         raise ConfigurationError(f"system {source.system}: there is no table {source.name}. {_hint(name, names)}")
     shape = TableShape(source, tuple(columns), found)
-    _check_columns(database, shape)
+    _check_columns(database, shape, {*seen, *source.table.columns})
     if found is not None:
         _check_key(database, shape, found)
     return shape
@@ -83,9 +87,16 @@ def _table_names(database: LegacyDatabase, connection: sa.Connection, schema: st
     return [row[0] for row in rows]
 
 
-def _check_columns(database: LegacyDatabase, shape: TableShape) -> None:
+def _check_columns(database: LegacyDatabase, shape: TableShape, seen: Collection[str]) -> None:
     source, present = shape.source, [column.name for column in shape.columns]
-    missing = sorted(source.columns_used() - set(present))
+    needed = source.columns_needed()
+    gone = sorted(needed.intersection(seen) - set(present))
+    if gone:
+        raise ConfigurationError(
+            f"system {source.system}: table {source.name} no longer has the column {gone[0]}, by which it is read. Ask its "
+            f"owners ({', '.join(source.declared_in.owners)}) what replaces it, and correct its defs.yaml."
+        )
+    missing = sorted(source.columns_used() - set(present) - set(seen))
     if missing:
         raise ConfigurationError(
             f"system {source.system}: table {source.name} has no column {missing[0]}. {_hint(missing[0], present)}"

@@ -13,12 +13,13 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from sv_assets.catalogue import Source
 from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key
-from sv_assets.components.landing_checks import DEAD_LETTERS_CHECK, landing_checks
 from sv_assets.components.queue_assets import RECEIVES_CHECK, archive_partitions, dead_letters_asset, queue_assets
 from sv_assets.components.queue_sensor import QUEUE_TAG, Look, queue_sensor, run_config
+from sv_assets.components.source_checks import landing_checks
 from sv_assets.errors import ConfigurationError
 from sv_assets.landing.writer import LandingWriter
 from sv_assets.mongo import Store
+from sv_assets.quality.backlog import DEAD_LETTERS as DEAD_LETTERS_CHECK
 from sv_assets.resources import MongoResource
 from sv_assets.sources.sqs.queue import Depth, Queue
 from sv_assets_tests.conftest import Catalogued
