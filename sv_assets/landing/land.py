@@ -1,12 +1,16 @@
 """Landing one table: read, write, and only then move the bookmark."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pymongo.errors import PyMongoError
+
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.bookmarks import Bookmark, shown
+from sv_assets.landing.figures import add_figures
 from sv_assets.landing.reconcile import compare
 from sv_assets.landing.shapes import look, shape_of
 from sv_assets.landing.skip import why_not_now
@@ -18,6 +22,8 @@ from sv_assets.sources.database import open_database
 from sv_assets.sources.records import Batch, Findings, Position, Window
 from sv_assets.sources.table import describe
 from sv_assets.write_behind import write_behind
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -62,6 +68,7 @@ def land_table(
     if report.stopped:
         return report
     database = open_database(source.sql_system, source)
+    to_the_end = False
     try:
         with explained_mongo_errors():
             bookmark = Bookmark(store, source.key, source.table.capture.mode, source.table.key)
@@ -94,12 +101,22 @@ def land_table(
                 report.deletes_refused = found.refused
             report.findings = reader.findings()
             report.bookmark_after = shown(bookmark.read())
-            if window is None and not report.stopped:
+            to_the_end = window is None and not report.stopped
+            if to_the_end:
                 bookmark.looked()
     finally:
         database.close()
-    report.seconds = time.monotonic() - started
+        report.seconds = time.monotonic() - started
+        count_landing(store, report, to_the_end=to_the_end)
     return report
+
+
+def count_landing(store: Store, report: LandingReport, *, to_the_end: bool) -> None:
+    """Add to the counters of the source. Where MongoDB is away they are not worth another error."""
+    try:
+        add_figures(store, report.source_key, report.outcome, report.seconds, to_the_end=to_the_end)
+    except PyMongoError as error:
+        log.warning("%s: this landing could not be counted (%s)", report.source_key, type(error).__name__)
 
 
 def _read(

@@ -12,7 +12,7 @@ from sv_assets.catalogue.source import Source
 from sv_assets.errors import TransientError
 from sv_assets.landing.archive import Archive
 from sv_assets.landing.bookmarks import Bookmark
-from sv_assets.landing.land import LandingReport
+from sv_assets.landing.land import LandingReport, count_landing
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Store, explained_mongo_errors, in_bounded_batches
 from sv_assets.progress import Progress
@@ -77,6 +77,7 @@ def land_queue(
             return stop() or should_stop()
 
         receiver = Receiver(queue, open_once_more_if_known, bounds, payloads=payloads, should_stop=is_to_stop)
+        to_the_end = False
         try:
             with receiver:
                 for deliveries in receiver.batches():
@@ -85,12 +86,14 @@ def land_queue(
                         break
                     receiver.landed(deliveries)
                     progress.advance(len(deliveries))
+            to_the_end = not receiver.stopped
         finally:
             report.outcome, report.days = landing.outcome, landing.days
             report.stopped = receiver.stopped
             report.undeleted_messages = receiver.tally.undeleted
             report.findings = _findings(queue, receiver.tally, sum(landing.days.values()))
-    report.seconds = time.monotonic() - started
+            report.seconds = time.monotonic() - started
+            count_landing(store, report, to_the_end=to_the_end)
     return report
 
 
@@ -111,6 +114,7 @@ def replay_queue(store: Store, catalogue: Catalogue, source: Source, run_id: str
             land_again(writer, messages, payloads, report.outcome)
             progress.advance(len(messages))
     report.seconds = time.monotonic() - started
+    count_landing(store, report, to_the_end=False)
     return report
 
 
