@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sv_assets.cli import (
+    alerts,
     bench,
     catalogue,
     checks,
@@ -17,6 +18,7 @@ from sv_assets.cli import (
     find,
     identity,
     introspect,
+    metrics,
     queues,
     run,
 )
@@ -38,6 +40,8 @@ app.add_typer(identity.app, name="identity")
 app.add_typer(customer.app, name="customer")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(checks.app, name="checks")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(metrics.app, name="metrics")
 app.command("demo")(demo.demo)
 app.command("dev")(dev.dev)
 app.command("run")(run.run)

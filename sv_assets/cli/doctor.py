@@ -27,7 +27,7 @@ class Finding:
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Try MongoDB, every legacy table and every queue. Exit code 2 if anything is wrong."""
+    """Try MongoDB, every legacy table, every queue and every alert channel (nothing is sent). Exit code 2 if anything is wrong."""
     findings = list(examine())
     if json:
         print_json({"healthy": all(f.works for f in findings), "findings": [asdict(f) for f in findings]})
@@ -65,6 +65,24 @@ def examine() -> list[Finding]:
     for source in catalogue.sources:
         what = f"{source.system}: {source.name}"
         findings.append(_try(what, partial(_queue if source.is_queue else _table, source)))
+    return [*findings, *_alert_channels()]
+
+
+def _alert_channels() -> list[Finding]:
+    """Every declared alert channel; one whose variables are not set is off, which is no fault."""
+    from sv_assets.alerts.channels import missing_variables, reach
+    from sv_assets.alerts.settings import load_alert_settings
+
+    try:
+        settings = load_alert_settings()
+    except SvError as error:
+        return [Finding("alerts", False, "", str(error), 0)]
+    findings = []
+    for name, channel in settings.channels.items():
+        if missing := missing_variables(channel):
+            findings.append(Finding(f"alerts: {name}", True, f"off: {', '.join(missing)} not set", "", 0))
+        else:
+            findings.append(_try(f"alerts: {name}", partial(reach, name, channel)))
     return findings
 
 
