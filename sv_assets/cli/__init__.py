@@ -19,6 +19,7 @@ from sv_assets.cli import (
     identity,
     introspect,
     metrics,
+    quarantine,
     queues,
     run,
 )
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(estate.app, name="estate")
 app.add_typer(bench.app, name="bench")
 app.add_typer(queues.app, name="queues")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(identity.app, name="identity")
 app.add_typer(customer.app, name="customer")
 app.add_typer(catalogue.app, name="catalogue")

@@ -1,6 +1,7 @@
 """`sv catalogue`: the data dictionary, as a site and in the terminal: what there is, and what becomes of each column."""
 
 import webbrowser
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,6 +129,7 @@ def _traced(graph: "LineageGraph", field: "Field") -> dict[str, Any]:
     }
 
 
+@cache
 def _assets() -> list["AssetSaid"]:
     """What the definitions say of stations, checks and consumers."""
     import warnings

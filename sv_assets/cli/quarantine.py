@@ -1,4 +1,4 @@
-"""`sv queues quarantine`: what could not be converted and why, and another try for messages."""
+"""`sv quarantine`: what could not be converted and why, and another try for it. `sv queues quarantine` is the same."""
 
 import datetime as dt
 import uuid
@@ -78,29 +78,69 @@ def list_entries(
 
 
 @app.command()
+def show(
+    source: Annotated[str, typer.Argument(help="The queue or table, as web.web_account_events.")],
+    identifier: Annotated[list[str] | None, typer.Option("--id", help="Only this entry, by the id that `list` shows; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries to show.")] = 10,
+    unmasked: UnmaskedOption = False,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """The newest entries whole: every column, or part of a message, as it was read. Exit code 1 if there is none."""
+    from sv_assets.catalogue import load_catalogue
+    from sv_assets.landing.quarantine import Chosen, newest_entries
+    from sv_assets.mongo import store_from_environment
+
+    chosen = Chosen((load_catalogue().source(source).key,), ids=tuple(identifier or ()))
+    found = newest_entries(store_from_environment(), chosen, limit, with_raw=True)
+    shown = [
+        {
+            **_entry({**entry, "raw": {}}),
+            "raw": {n: v if unmasked else _hidden(v) for n, v in _plain_raw(entry["raw"]).items()},
+        }
+        for entry in found
+    ]
+    if json:
+        print_json(shown if unmasked else [{**entry, "key": "***"} for entry in shown])
+    else:
+        for entry in shown:
+            title = f"{safe(entry['id'])}: {safe(entry['reason'])}, first seen {entry['first_seen']:%Y-%m-%d %H:%M:%S}"
+            table(title, ["column", "as it was read"], [[safe(n), safe(str(v))] for n, v in entry["raw"].items()])
+        console.print(f"`sv quarantine retry {source}` tries them again once the cause is mended.", markup=False)
+    if not found:
+        raise typer.Exit(1)
+
+
+def _hidden(value: Any) -> str | None:
+    """Whether there is a value, and of what kind; not which."""
+    return None if value is None else "''" if value == "" else f"*** ({type(value).__name__})"
+
+
+@app.command()
 def retry(
-    source: Annotated[str | None, typer.Argument(help="The queue, as web.web_account_events. Default: all.")] = None,
+    source: Annotated[str | None, typer.Argument(help="The queue or table, as web.web_account_events. Default: all.")] = None,
     identifier: Annotated[list[str] | None, typer.Option("--id", help="Only this entry, by the id that `list` shows; may be repeated.")] = None,
     reason: _ReasonOption = None,
     since: _SinceOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Try so many of each queue at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Try so many of each source at most.")] = None,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Open quarantined messages again, after the catalogue was mended: what is a record now lands, the rest stays.
+    """Try again what is in quarantine, after it was mended: what is a record now lands, the rest stays.
 
-    It does not ask, because nothing is lost by it: a newer version that has landed stays. Exit code 2 if a named entry is not there.
+    Messages are opened again; rows of tables are read again, by their keys. It does not ask, because nothing is lost by it: a newer version that has landed stays. Exit code 2 if a named entry is not there.
     """
     from sv_assets.catalogue import load_catalogue
-    from sv_assets.landing.quarantine import Chosen
+    from sv_assets.landing.quarantine import Chosen, count_by_reason
     from sv_assets.landing.retry import retry_quarantined
     from sv_assets.mongo import store_from_environment
 
     catalogue = load_catalogue()
-    # A table is let through where it is named: retrying says why it is not retried.
-    sources = [catalogue.source(source)] if source else [s for s in catalogue.sources if s.is_queue]
+    sources = [catalogue.source(source)] if source else list(catalogue.sources)
     chosen = Chosen(tuple(s.key for s in sources), ids=tuple(identifier or ()), reason=reason, since=since)
     store = store_from_environment()
+    if source is None:  # a system without entries need not answer
+        waiting = {key for key, _, _ in count_by_reason(store, chosen)}
+        sources = [one for one in sources if one.key in waiting]
     run_id = str(uuid.uuid4())
     reports: list[RetryReport] = []
     with errors.status("quarantine") as status:
@@ -119,8 +159,8 @@ def retry(
         _show_retry(reports, dry_run)
     if missing := len(chosen.ids) - tried if chosen.ids and limit is None else 0:
         raise ConfigurationError(
-            f"{missing:,} of the named entries are not open entries of these queues, or are left out by the other conditions: "
-            "`sv queues quarantine list` shows what is open."
+            f"{missing:,} of the named entries are not open entries of these sources, or are left out by the other conditions: "
+            "`sv quarantine list` shows what is open."
         )
 
 
@@ -155,7 +195,7 @@ def _show_entries(found: list["Document"], unmasked: bool) -> None:
     )
     if unmasked:
         show_bodies((e["_id"], e["raw"].get("body", _plain_raw(e["raw"]))) for e in found if "raw" in e)
-    console.print("`sv queues quarantine retry` tries messages again once the catalogue is mended.", markup=False)
+    console.print("`sv quarantine retry` tries them again once the cause is mended.", markup=False)
 
 
 def show_bodies(bodies: Iterable[tuple[str, Any]]) -> None:
@@ -192,7 +232,7 @@ def _show_retry(reports: list["RetryReport"], dry_run: bool) -> None:
     landed = "would land" if dry_run else "landed"
     table(
         f"Tried again{', and nothing changed' if dry_run else ''}",
-        ["queue", "tried", landed, "stay", "older than what had landed"],
+        ["source", "tried", landed, "stay", "older than what had landed"],
         [[r.source_key, r.tried, r.landable - r.outcome.quarantined, r.tried - r.landable + r.outcome.quarantined, r.outcome.stale] for r in tried],
     )  # fmt: skip
     reasons = Counter({(r.source_key, why): count for r in tried for why, count in r.reasons.items()})

@@ -13,11 +13,12 @@ from sv_assets.components.keys import landing_key, legacy_key, path_of
 from sv_assets.components.lineage import (
     COLUMN_LINEAGE,
     COLUMN_SCHEMA,
+    landed_schema,
     landing_lineage,
     located,
-    source_page,
-    source_schema,
+    source_metadata,
 )
+from sv_assets.components.quarantine_shown import capture_next
 from sv_assets.components.recording import recorded
 from sv_assets.components.run_history import history_of_landing
 from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
@@ -54,8 +55,7 @@ def legacy_asset(source: Source, refers_to: Sequence[Source] = ()) -> dg.AssetSp
         "personal data": ", ".join(sorted(source.entry.pii)) or "none declared",
         "dagster/uri": f"{'sqs' if source.is_queue else 'sqlserver'}://{source.system}/{quote(source.name)}",
         "dagster/table_name": f"{source.system}.{source.name}",
-        COLUMN_SCHEMA: source_schema(source),
-        "dictionary": source_page(source),
+        **source_metadata(source),
     }
     if not source.is_queue and source.table.foreign_keys:
         metadata["foreign keys"] = "; ".join(
@@ -116,9 +116,8 @@ def described(source: Source) -> dict[str, Any]:
     """What the definition of a landing says of it: its collection, its columns and where they come from, its page."""
     return {
         **located(f"landing/{source.key}"),
-        COLUMN_SCHEMA: source_schema(source),
+        **source_metadata(source),
         COLUMN_LINEAGE: landing_lineage(source),
-        "dictionary": source_page(source),
     }
 
 
@@ -162,7 +161,13 @@ def landing_asset(source: Source) -> dg.AssetsDefinition:
             )
             row_count = store.landing[source.key].estimated_document_count()
             shown = history_of_landing(store, context, source, report, row_count)
-            checked = recorded(store, [_capture_check(source, report)], context.run.run_id, source.declared_in.owners)
+            checked = recorded(
+                store,
+                [_capture_check(source, report)],
+                context.run.run_id,
+                source.declared_in.owners,
+                lambda found: {} if found.passed else capture_next(source),
+            )
         observe_source(context, source, report)
         if window is None:
             _report_partitions(context, source, report)
@@ -206,7 +211,7 @@ def metadata_of(source: Source, report: LandingReport, row_count: int) -> dict[s
         "seconds": round(report.seconds, 3),
     }
     if report.columns:
-        metadata[COLUMN_SCHEMA] = source_schema(source, report.columns)
+        metadata[COLUMN_SCHEMA] = landed_schema(source, report.columns)
         metadata[COLUMN_LINEAGE] = landing_lineage(source, (name for name, _ in report.columns))
     if report.deletes_refused:
         metadata["deletes_refused"] = report.deletes_refused

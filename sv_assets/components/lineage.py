@@ -16,7 +16,7 @@ from sv_assets.components.keys import landing_key, legacy_key
 from sv_assets.customers.lineage import CUSTOMERS, Lineage
 from sv_assets.customers.schema import columns as customer_columns
 from sv_assets.dictionary.facts import ColumnFacts, columns_of, facts_of, graph_of
-from sv_assets.dictionary.lineage import Field, LineageGraph, known_columns, lineage_graph
+from sv_assets.dictionary.lineage import Field, LineageGraph, known_columns, lineage_graph, top_field
 from sv_assets.errors import ConfigurationError
 from sv_assets.pictures import markdown_escaped
 
@@ -43,10 +43,21 @@ def landing_lineage(source: Source, columns: Iterable[str] | None = None) -> dg.
     return dg.TableColumnLineage({name: [dg.TableColumnDep(legacy_key(source), name)] for name in names})
 
 
-def source_schema(source: Source, landed: Sequence[tuple[str, str]] = ()) -> dg.TableSchema:
-    """The columns of a source, each with what it becomes: those that the catalogue knows, and those that have landed."""
+def source_metadata(source: Source) -> dict[str, Any]:
+    """For the definitions of a source and of its landing: the columns that the catalogue knows, each with what it becomes,
+    and the page of the source in the data dictionary."""
+    facts = columns_of(source, graph_of(source))
+    return {COLUMN_SCHEMA: _schema(facts, {}), "dictionary": _page(source, facts)}
+
+
+def landed_schema(source: Source, landed: Sequence[tuple[str, str]]) -> dg.TableSchema:
+    """The columns that have landed, with their types in the source."""
     types = dict(landed)
     facts = columns_of(source, graph_of(source), list(types))
+    return _schema([column for column in facts if column.name in types], types)
+
+
+def _schema(facts: Sequence[ColumnFacts], types: Mapping[str, str]) -> dg.TableSchema:
     return dg.TableSchema(
         [
             dg.TableColumn(
@@ -56,18 +67,17 @@ def source_schema(source: Source, landed: Sequence[tuple[str, str]] = ()) -> dg.
                 tags={"pii": column.personal} if column.personal else {},
             )
             for column in facts
-            if not types or column.name in types
         ]
     )
 
 
-def source_page(source: Source) -> dg.MarkdownMetadataValue:
-    """The page of a source in the data dictionary: what it is, how it is captured, and what its columns become."""
+def _page(source: Source, facts: Sequence[ColumnFacts]) -> dg.MarkdownMetadataValue:
+    """What a source is, how it is captured, and what its columns become."""
     lines = ["| | |", "|:--|:--|"]
     lines += [f"| {markdown_escaped(label)} | {markdown_escaped(text)} |" for label, text in facts_of(source)]
     heads = ("path" if source.is_queue else "column", "personal data", "role", "becomes", "of a customer")
     lines += ["", f"| {' | '.join(heads)} |", "|:--|:--|:--|:--|:--|"]
-    for column in columns_of(source, graph_of(source)):
+    for column in facts:
         before = [_link(field) for field in column.on_the_way]
         customers = [asset_link(CUSTOMERS, name) for name in column.customer_fields]
         cells = [markdown_escaped(text) for text in (column.name, column.personal, ", ".join(column.roles))]
@@ -160,6 +170,8 @@ def asset_link(key: str, words: str = "", view: str = "overview") -> str:
 def _field(graph: LineageGraph, asset: str, column: str, name: str) -> Field:
     place, _, rest = name.partition(".")
     field = Field(place, rest) if "/" in place else Field(CUSTOMERS, name)
+    if field.place == CUSTOMERS and field.name in {column.path for column in customer_columns()}:
+        field = Field(CUSTOMERS, top_field(field.name))
     if field not in graph.made_from:
         fields = sorted(f.name for f in graph.made_from if f.place == field.place)
         raise ConfigurationError(

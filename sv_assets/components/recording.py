@@ -17,12 +17,16 @@ Found = Result | tuple[Result, dict[str, Any]]
 
 
 def recorded(
-    store: Store, results: Iterable[Result], run_id: str, owners: Sequence[str] = ()
+    store: Store,
+    results: Iterable[Result],
+    run_id: str,
+    owners: Sequence[str] = (),
+    beside: Callable[[Result], dict[str, Any]] = lambda _: {},
 ) -> list[dg.AssetCheckResult]:
-    """Keep these results, then say them to Dagster."""
+    """Keep these results, then say them to Dagster, with what is to be shown `beside` the figures of each."""
     results = list(results)
     record(store, results, run_id, owners)
-    return [shown(result) for result in results]
+    return [shown(result, beside(result)) for result in results]
 
 
 def shown(result: Result, beside: dict[str, Any] | None = None) -> dg.AssetCheckResult:

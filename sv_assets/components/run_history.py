@@ -72,4 +72,5 @@ def _noted(
 def _preview(rows: list[Row]) -> dict[str, dg.TableMetadataValue]:
     if not rows:
         return {}
-    return {"preview": dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])}
+    schema = dg.TableSchema([dg.TableColumn(name) for name in rows[0]])  # without it the columns come in no order
+    return {"preview": dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows], schema)}

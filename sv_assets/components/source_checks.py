@@ -1,12 +1,14 @@
 """The checks of one source in two steps: what is cheap after each landing, and an audit that reads the source."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import landing_key, reconciliation_key
+from sv_assets.components.quarantine_shown import shown_beside
 from sv_assets.components.recording import recorded
 from sv_assets.components.station import RETRIES, explained_failures
 from sv_assets.landing.reconcile import needs_reconciliation
@@ -61,7 +63,8 @@ def _step(
             catalogue = load_catalogue()
             subject = Subject(store, catalogue, source, now(store, catalogue))
             results = [result for result in evaluate(subject) if result.check in wanted]
-            found = recorded(store, results, context.run.run_id, source.declared_in.owners)
+            beside = partial(shown_beside, store, source)
+            found = recorded(store, results, context.run.run_id, source.declared_in.owners, beside)
         yield from found
 
     return checks

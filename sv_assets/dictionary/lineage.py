@@ -1,10 +1,10 @@
 """From every column to what it becomes, and back: legacy columns, the stations, customer fields, consumers."""
 
 import difflib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
@@ -49,15 +49,36 @@ class LineageGraph:
 
     def upstream(self, field: Field) -> list[Field]:
         """Everything that a field is made from, the nearest first."""
-        return _reached(self.made_from, field)
+        return list(self._remembered(self._above, self.made_from, field))
 
     def downstream(self, field: Field) -> list[Field]:
         """Everything that a field becomes, the nearest first."""
-        return _reached(self.becomes, field)
+        return list(self._remembered(self._below, self.becomes, field))
+
+    def between(self, start: Field, end: Field) -> list[Field]:
+        """The fields on the way from one to the other."""
+        before = self._remembered(self._above, self.made_from, end)
+        return sorted(field for field in self._remembered(self._below, self.becomes, start) if field in before)
 
     def legacy_columns(self, field: Field) -> list[Field]:
         """The columns of sources that a field is made from in the end."""
         return sorted(found for found in self.upstream(field) if found.is_of_a_source)
+
+    @cached_property
+    def _above(self) -> dict[Field, dict[Field, None]]:
+        return {}
+
+    @cached_property
+    def _below(self) -> dict[Field, dict[Field, None]]:
+        return {}
+
+    @staticmethod
+    def _remembered(
+        known: dict[Field, dict[Field, None]], edges: Mapping[Field, tuple[Field, ...]], field: Field
+    ) -> dict[Field, None]:
+        if field not in known:
+            known[field] = _reached(edges, field)
+        return known[field]
 
     def find(self, words: str) -> list[Field]:
         """The fields that `words` may mean: `crm.customer.Email`, `crm.customer`, `single_view/orders.total`, a customer
@@ -65,7 +86,7 @@ class LineageGraph:
         wanted = words.strip().casefold().replace(":", ".")
         for fits in (
             lambda field: str(field).casefold() == wanted,
-            lambda field: field.place == CUSTOMERS and field.name.casefold() == _top(wanted),
+            lambda field: field.place == CUSTOMERS and field.name.casefold() == top_field(wanted),
             lambda field: field.place.casefold() == wanted,
             lambda field: field.name.casefold() == wanted,
         ):
@@ -85,9 +106,7 @@ def lineage_graph(catalogue: Catalogue, assets: Iterable[AssetSaid] = ()) -> Lin
     found: dict[Field, tuple[Field, ...]] = {}
     for source in catalogue.sources:
         found.update({Field(source.key, column): () for column in known_columns(source)})
-    for column in columns():
-        if column.path.isidentifier():
-            found[Field(CUSTOMERS, column.path)] = ()
+    found.update({Field(CUSTOMERS, name): () for name in customer_fields()})
     for place, lineage in of_stations(catalogue).items():
         for name, upstreams in lineage.items():
             made_from = [
@@ -104,6 +123,12 @@ def lineage_graph(catalogue: Catalogue, assets: Iterable[AssetSaid] = ()) -> Lin
     for upstream in {field for fields in found.values() for field in fields} - found.keys():
         found[upstream] = ()
     return LineageGraph(found)
+
+
+@cache
+def customer_fields() -> tuple[str, ...]:
+    """The fields of the customer document, without what lies inside of them."""
+    return tuple(column.path for column in columns() if column.path.isidentifier())
 
 
 def known_columns(source: Source) -> list[str]:
@@ -125,20 +150,20 @@ def _read(place: str, column: str) -> Field:
     parts = place.split("/")
     if parts[0] in ("landing", "legacy") and len(parts) >= 3:
         return Field(f"{parts[1]}.{parts[2]}", column)
-    return Field(place, _top(column) if place == CUSTOMERS else column)
+    return Field(place, top_field(column) if place == CUSTOMERS else column)
 
 
-def _top(path: str) -> str:
+def top_field(path: str) -> str:
     """The field of the customer that a path begins with: `emails[].value` is of `emails`."""
     return path.partition(".")[0].removesuffix("[]")
 
 
-def _reached(edges: Mapping[Field, tuple[Field, ...]], start: Field) -> list[Field]:
+def _reached(edges: Mapping[Field, tuple[Field, ...]], start: Field) -> dict[Field, None]:
     seen: dict[Field, None] = {}
-    waiting = list(edges.get(start, ()))
+    waiting = deque(edges.get(start, ()))
     while waiting:
-        field = waiting.pop(0)
+        field = waiting.popleft()
         if field not in seen and field != start:
             seen[field] = None
-            waiting += edges.get(field, ())
-    return list(seen)
+            waiting.extend(edges.get(field, ()))
+    return seen

@@ -54,14 +54,16 @@ _OF_STATIONS = {
     "single_view/interactions": ("system", "table", "kind", "at", "closed_at", "reason", "status", "customer_id"),
     "single_view/consents": ("system", "table", "purpose", "channel", "granted", "observed_at", "customer_id"),
 }
-_OPEN_OF_STATIONS = frozenset().union(*_OF_TRADE.values()) | {"system", "table", "identified"}
+_OPEN_OF_STATIONS = frozenset().union(*_OF_TRADE.values()) | {"identified"}
+_DECLARED = ("system", "table")
+"""What a document says of its source, and not of a person."""
 _WORD = re.compile(r"[A-Za-z][A-Za-z _/-]{0,23}")
 
 
 def landed_rows(store: Store, source: Source) -> list[Row]:
     """The rows of a source that landed last, as far as that is cheap to know, each column masked as its declaration says."""
-    names = known_columns(source)[:COLUMNS]
     shown = open_columns(source)
+    names = sorted(known_columns(source), key=lambda name: name not in shown)[:COLUMNS]
     rows = []
     for document in _newest(store.landing[source.key], source.stations):
         values = {name: field_value(source, document, name) for name in names}
@@ -96,13 +98,13 @@ def station_rows(store: Store, place: str) -> list[Row]:
     if fields is None:
         return []
     target: Collection[Document] = getattr(store, database)[collection]
-    return [
-        {
-            name: _shown(document.get(name)) if name in _OPEN_OF_STATIONS else _counted(document.get(name))
-            for name in fields
-        }
-        for document in _newest(target, [])
-    ]
+    return [{name: _of_station(name, document.get(name)) for name in fields} for document in _newest(target, [])]
+
+
+def _of_station(name: str, value: Any) -> str:
+    if name in _DECLARED:
+        return _cut(str(value or ""))
+    return _shown(value) if name in _OPEN_OF_STATIONS else _counted(value)
 
 
 def _customer(document: Document) -> Row:

@@ -209,18 +209,12 @@ def _links(dictionary: Dictionary) -> dict[str, Any]:
     def field_of(name: str) -> Field:
         return Field(CUSTOMERS, name)
 
-    def way_of(start: Field, end: Field) -> list[Field]:
-        """The fields between a legacy column and what it becomes in the end."""
-        before = set(dictionary.graph.upstream(end))
-        return sorted(field for field in dictionary.graph.downstream(start) if field in before)
-
     return {
         "link": link,
         "page": page,
         "in_ui": in_ui,
         "anchor": anchor,
         "field_of": field_of,
-        "way_of": way_of,
         "CUSTOMERS": CUSTOMERS,
     }
 

@@ -82,7 +82,9 @@ def _said(value: float, unit: str) -> str:
 
 
 def seconds_said(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `5 min`, `3.2 h`, `2.5 d`."""
+    """`31 ms`, `0.4 s`, `12 s`, `5 min`, `3.2 h`, `2.5 d`."""
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     for size, unit in ((3600.0, "min"), (86_400.0, "h"), (math.inf, "d")):

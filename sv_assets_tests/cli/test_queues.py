@@ -130,7 +130,7 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(web: QueueEstate, catalog
         ("There is no source web.nonsense", "inspect", "web.nonsense"),
         (f"shop.item is a table. The queues are: {key}.", "redrive", "shop.item", "--yes"),
         ("shop.item is a table", "inspect", "shop.item"),
-        ("Mend them at the source", "quarantine", "retry", "shop.item"),
+        ("there is no table dbo.Item", "quarantine", "retry", "shop.item"),
         ("sv queues inspect SOURCE --dead-letters", "inspect", "--dead-letters"),
         ("1 of the named entries are not open", "quarantine", "retry", "--id", "nonsense"),
         ("is no date-time", "quarantine", "list", "--since", "yesterday"),

@@ -1,6 +1,8 @@
 """The code location as Dagster loads it, and a tiny estate for its runs."""
 
+import base64
 import datetime as dt
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._serdes import serialize_value
 
 from sv_assets.local import RunningServer, seed
 from sv_assets.local.generator.legacy_schema import TABLES
@@ -16,6 +19,13 @@ from sv_assets.mongo import Store, open_store
 from sv_assets.settings import PROJECT_ROOT
 
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def text_of(value: Any) -> str:
+    """Everything in an event, the pictures opened."""
+    text = serialize_value(value)
+    pictures = re.findall(r"base64,([A-Za-z0-9+/=]+)", text)
+    return text + "".join(base64.b64decode(picture).decode() for picture in pictures)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Runs of the real job over a tiny seeded estate, as Dagster sees them."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,12 +11,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from sv_assets.catalogue import load_catalogue
 from sv_assets.components.queue_sensor import QUEUE_TAG
 from sv_assets.local import tick
 from sv_assets.local.generator.rows import Message
 from sv_assets.local.queues import send, sqs_client
 from sv_assets.mongo import Document
-from sv_assets_tests.components.conftest import QUIET, TinyEstate
+from sv_assets_tests.components.conftest import QUIET, TinyEstate, text_of
 
 CHANGES = 12
 
@@ -267,3 +269,40 @@ def test_a_missing_column_fails_the_step_with_our_one_sentence(
     failure = failure_of(definitions, ["landing", "crm", "customer"])
     assert "crm" in (failure.description or "")
     assert "dbo.Customer" in (failure.description or "")
+
+
+def test_no_value_of_a_personal_column_is_in_any_event_of_a_run(runs: Runs, tiny_estate: TinyEstate) -> None:
+    """Of the whole estate: what a column that is declared as personal data says is in no event."""
+    shown = "".join(
+        text_of(event)
+        for event in [*runs.first.result.all_events, *runs.after_tick.result.all_events]
+        if event.is_step_event or event.asset_key
+    )
+    words = set(re.findall(r"[\w@.+'-]+", shown))
+    found = []
+    for source in load_catalogue().sources:
+        for document in tiny_estate.store.landing[source.key].find({}):
+            for path in source.entry.pii:
+                value: Any = document
+                for part in ["body", *path.removeprefix("$.").split(".")] if source.is_queue else [path]:
+                    value = value.get(part) if isinstance(value, dict) else None
+                if (
+                    isinstance(value, str)
+                    and len(value) > 2
+                    and (value in words if " " not in value else value in shown)
+                ):
+                    found.append((source.key, path))
+    assert found == []
+
+
+def test_stations_show_their_last_runs_and_masked_rows(runs: Runs) -> None:
+    for node in ("single_view__customers", "identity__party_records", "single_view__orders"):
+        (event,) = runs.after_tick.result.asset_materializations_for_node(node)
+        assert event.metadata["history"].value.startswith("![The last runs of"), node
+        assert event.metadata["preview"].value.records
+    places = {
+        e.asset_key.to_user_string()
+        for e in runs.after_tick.result.asset_materializations_for_node("identity__resolution")
+        if "history" in e.metadata
+    }
+    assert places == {"identity/links", "identity/clusters", "identity/households", "identity/review"}

@@ -10,15 +10,15 @@ from typing import Any
 import boto3
 import pytest
 
-from sv_assets.errors import ConfigurationError
 from sv_assets.landing import retry as retrying
+from sv_assets.landing.land import land_table
 from sv_assets.landing.quarantine import Chosen, Quarantine, count_by_reason, newest_entries
 from sv_assets.landing.retry import RetryReport, retry_quarantined
 from sv_assets.local import RunningServer
 from sv_assets.mongo import Store
 from sv_assets.sources.records import Rejected
 from sv_assets_tests.conftest import Catalogued
-from sv_assets_tests.landing.estate import documents, entries
+from sv_assets_tests.landing.estate import CAPTURES, ITEM, documents, entries, item, live_names
 from sv_assets_tests.queue_estate import QueueEstate, made_queues
 from sv_assets_tests.sources.shop import Shop
 
@@ -143,10 +143,38 @@ def test_an_entry_that_holds_only_an_outline_stays_with_its_reason(store: Store,
     assert [entry["reason"] for entry in entries(store)] == ["the version is text"]
 
 
-def test_a_table_is_not_retried(store: Store, shop: Shop) -> None:
-    source = shop.declare()
-    with pytest.raises(ConfigurationError, match=r"shop.item is a table.*Mend them at the source"):
-        retry_quarantined(store, shop.catalogue, source, Chosen(()), "retry")
+def test_rows_of_a_table_are_read_again_by_their_keys(store: Store, shop: Shop) -> None:
+    shop.table("Item", ITEM, [item(n) for n in range(1, 6)])
+    for number in (2, 3, 4):
+        shop.run("UPDATE Item SET Price = 'cheap' WHERE Id = ?", number)
+    source = shop.declare(capture=CAPTURES["modified_at"])
+    land_table(store, shop.catalogue, source, "first")
+    assert len(entries(store)) == 3
+    bookmark = store.control["bookmarks"].find_one({"_id": source.key})
+    shop.run("UPDATE Item SET Price = 2.5 WHERE Id = 2")
+    shop.run("DELETE FROM Item WHERE Id = 3")
+    dry = retry_quarantined(store, shop.catalogue, source, Chosen(()), "retry", dry_run=True)
+    assert (dry.tried, dry.landable, dry.outcome.landed) == (3, 1, 0)
+    assert len(entries(store)) == 3
+    report = retry_quarantined(store, shop.catalogue, source, Chosen(()), "retry")
+    assert (report.tried, report.landable, report.outcome.inserted, report.outcome.quarantined) == (3, 1, 1, 0)
+    assert set(live_names(store, source)) == {1, 2, 5}
+    assert {e["key"]: e["reason"].split(" ")[0] for e in entries(store)} == {"3": "the", "4": "Price"}
+    assert all(entry["raw"] for entry in entries(store)), "what is gone from the source is kept here alone"
+    assert store.control["bookmarks"].find_one({"_id": source.key}) == bookmark
+    again = retry_quarantined(store, shop.catalogue, source, Chosen(()), "again")
+    assert (again.tried, again.landable) == (2, 0)
+
+
+def test_rows_with_a_key_of_several_columns_are_read_again(store: Store, shop: Shop) -> None:
+    shop.table("Item", "A INT NOT NULL, B NVARCHAR(9) NOT NULL, Price DECIMAL(9,2), PRIMARY KEY (A, B)")
+    shop.insert("Item", [(1, "x", "cheap"), (1, "y", "dear"), (2, "x", 1)])
+    source = shop.declare(key="A, B")
+    land_table(store, shop.catalogue, source, "first")
+    shop.run("UPDATE Item SET Price = 2 WHERE A = 1 AND B = 'y'")
+    report = retry_quarantined(store, shop.catalogue, source, Chosen(()), "retry")
+    assert (report.tried, report.landable) == (2, 1)
+    assert [entry["key"] for entry in entries(store)] == ['[1,"x"]']
 
 
 def test_entries_are_listed_newest_first_and_counted_by_reason(store: Store) -> None:

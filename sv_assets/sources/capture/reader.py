@@ -2,13 +2,14 @@
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
 from sv_assets.catalogue.source import Source
 from sv_assets.errors import DataError
+from sv_assets.mongo import in_batches
 from sv_assets.sources.capture.pages import Condition, Key, Pages, Row
 from sv_assets.sources.convert import RowConverter
 from sv_assets.sources.database import LegacyDatabase
@@ -17,6 +18,8 @@ from sv_assets.sources.records import Batch, Findings, Position, Record, Rejecte
 from sv_assets.sources.table import TableShape
 from sv_assets.sources.types import Column
 
+_ROWS_BY_KEY = 100
+"""SQL Server takes 2,100 parameters in a statement, and a key may have several columns."""
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +50,23 @@ class CaptureReader(TableReader):
         column = self._shape.source.table.partition_column or ""
         for rows, extracted_at in self._pages([column, *self._shape.source.table.key], self.within(window)).after(None):
             yield self._batch(rows, {}, extracted_at)
+
+    def read_rows(self, keys: Iterable[Sequence[Any]]) -> Iterator[Batch]:
+        """The rows with these keys, as the driver gave them, as far as they are still there; batches carry no position."""
+        self._scan_from(self._position_now())
+        columns = self._shape.key_columns
+        for some in in_batches(keys, _ROWS_BY_KEY):
+            alternatives = [
+                sa.and_(
+                    *[
+                        sa.column(column.name) == self._database.bound(column, value)
+                        for column, value in zip(columns, key, strict=True)
+                    ]
+                )
+                for key in some
+            ]
+            for rows, extracted_at in self._pages(self._shape.source.table.key, [sa.or_(*alternatives)]).after(None):
+                yield self._batch(rows, {}, extracted_at)
 
     def within(self, window: Window) -> list[Condition]:
         """The conditions that select the rows of `window`."""
