@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from sv_assets.catalogue.source import Source
+from sv_assets.components.keys import legacy_key
 from sv_assets.components.lineage import asset_link
 from sv_assets.landing.quarantine import Chosen, count_by_reason, newest_entries
 from sv_assets.mongo import Store
@@ -47,18 +48,23 @@ def quarantine_metadata(store: Store, source: Source) -> dict[str, Any]:
             reasons, dg.TableSchema([dg.TableColumn("reason"), dg.TableColumn("entries", "int")])
         ),
         "newest": dg.MetadataValue.table(entries, dg.TableSchema(columns)),
+        "look": f"sv quarantine show {source.key}",
+        "retry": f"sv quarantine retry {source.key} --dry-run",
         "next": dg.MetadataValue.md(_next(source)),
+        "source": dg.MetadataValue.asset(legacy_key(source)),
     }
 
 
 def dead_letters_next(source: Source) -> dict[str, Any]:
     """For the result of a check: what to do about dead letters."""
     return {
+        "look": f"sv queues inspect {source.key} --dead-letters",
+        "source": dg.MetadataValue.asset(legacy_key(source)),
         "next": dg.MetadataValue.md(
             f"- `sv queues inspect {source.key} --dead-letters` says of each whether it would land now, and why not.\n"
             f"- `sv queues redrive {source.key} --dry-run`, and without it, moves them back to their queue.\n"
-            f"- {asset_link(f'legacy/{source.system}/{source.slug}')} plots how many there are."
-        )
+            f"- {asset_link(f'legacy/{source.system}/{source.slug}/dead_letters')} plots how many there are."
+        ),
     }
 
 
