@@ -33,12 +33,16 @@ class Health:
     sent_at: dt.datetime | None = None
 
 
-def missing_variables(channel: Channel) -> list[str]:
-    """The environment variables that a channel names and that are not set: until they are, it is off."""
+def named_variables(channel: Channel) -> set[str]:
+    """The environment variables that a channel names."""
     texts = [str(value) for value in channel.model_dump().values() if isinstance(value, str)]
     texts += channel.to if isinstance(channel, EmailChannel) else []
-    named = {name for text in texts for name in _REFERENCE.findall(text)}
-    return sorted(name for name in named if environment.variable(name) is None)
+    return {name for text in texts for name in _REFERENCE.findall(text)}
+
+
+def missing_variables(channel: Channel) -> list[str]:
+    """Those of them that are not set: until they are, the channel is off."""
+    return sorted(name for name in named_variables(channel) if environment.variable(name) is None)
 
 
 def live_channels(settings: AlertSettings) -> dict[str, Channel]:

@@ -84,6 +84,16 @@ def fold_recorded_results(store: Store, now: dt.datetime) -> int:
     return count
 
 
+def without_recorded(store: Store, results: list[CheckResult]) -> list[CheckResult]:
+    """Of the results of one run those that its stations did not record themselves, which says less of a check."""
+    if not results:
+        return []
+    first, last = min(r.at for r in results) - OVERLAP, max(r.at for r in results) + OVERLAP
+    found = store.control[RESULTS].find({"at": {"$gte": first, "$lte": last}}, {"asset": 1, "check": 1, "run_id": 1})
+    recorded = {(document["asset"], document["check"], document.get("run_id")) for document in found}
+    return [result for result in results if (result.asset, result.check, result.run_id) not in recorded]
+
+
 def _recorded(document: Document) -> CheckResult:
     return CheckResult(
         asset=document["asset"],
@@ -132,6 +142,8 @@ def _command(asset: str, check: str) -> str:
     parts = asset.split("/")
     if parts[0] == "landing" and len(parts) >= 3:
         source = ".".join(parts[1:3])
+        if check == "quarantine_empty":
+            return f"sv queues quarantine list {source}"
         if check == "schema_as_declared":
             return f"sv introspect {parts[1]} --diff"
         if check in ("dead_letters_empty", "queue_drained"):

@@ -61,21 +61,18 @@ def _show(alerts: "list[Alert]") -> None:
         console.print("Nothing is wrong.")
         return
     colours = {"error": "red", "warning": "yellow"}
-    rows = [
-        [
-            f"[{colours[a.condition.severity]}]{a.condition.severity}[/]"
-            if a.state != "recovered"
-            else "[green]recovered[/]",
-            safe(a.condition.id),
-            safe(a.condition.sentence),
-            f"{a.since:%Y-%m-%d %H:%M}",
-            safe(", ".join(a.condition.owners)),
-            safe(a.condition.mend),
-            _told(a),
-        ]
-        for a in alerts
-    ]
-    table(f"{len(alerts)} alerts", ["", "id", "what is wrong", "since (UTC)", "owner", "next", "told"], rows)
+    for alert in alerts:
+        condition = alert.condition
+        word, colour = (
+            ("recovered", "green") if alert.state == "recovered" else (condition.severity, colours[condition.severity])
+        )
+        owners = ", ".join(condition.owners) or "nobody owns it"
+        console.print(f"[{colour}]{word}[/]  [bold]{safe(condition.id)}[/]", soft_wrap=True)
+        console.print(f"  {safe(condition.sentence)}", soft_wrap=True)
+        console.print(f"  since {alert.since:%Y-%m-%d %H:%M} UTC · {safe(owners)} · {_told(alert)}", soft_wrap=True)
+        if condition.mend:
+            console.print(f"  next: [bold]{safe(condition.mend)}[/]", soft_wrap=True)
+        console.print()
 
 
 def _told(alert: "Alert") -> str:

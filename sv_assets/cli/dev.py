@@ -1,13 +1,15 @@
-"""`sv dev`: the embedded estate and the Dagster UI, with schedules and sensors."""
+"""`sv dev`: the embedded estate and the Dagster UI, with schedules, sensors and metrics."""
 
 import os
 import signal
 import socket
+import subprocess
 import sys
 from typing import Annotated
 
 import typer
 
+from sv_assets.cli.metrics import PORT as METRICS_PORT
 from sv_assets.cli.output import errors
 from sv_assets.settings import PROJECT_ROOT, local_dir
 
@@ -20,7 +22,7 @@ def dev(
     ] = None,
     no_estate: Annotated[bool, typer.Option("--no-estate", help="Use the servers that the environment names.")] = False,
 ) -> None:
-    """Start the embedded estate and the Dagster UI on it; Ctrl-C stops the UI, `make down` the estate."""
+    """Start the embedded estate, the Dagster UI on it and metrics; Ctrl-C stops the latter, `make down` the estate."""
     if not no_estate:
         from sv_assets import local
 
@@ -34,6 +36,9 @@ def dev(
 
     from sv_assets.cli.execution import limit_pools
 
+    if _is_free(METRICS_PORT):
+        arguments = ["-c", "from sv_assets.cli import main; main()", "metrics", "serve", "--with-parent"]
+        subprocess.Popen([sys.executable, *arguments], stdin=subprocess.DEVNULL)
     errors.print(f"The Dagster UI will be at [bold]http://127.0.0.1:{chosen}[/] in some 15 seconds. Ctrl-C stops it.")
     os.chdir(PROJECT_ROOT)
     os.environ["DAGSTER_HOME"] = str(PROJECT_ROOT)

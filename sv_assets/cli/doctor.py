@@ -70,7 +70,7 @@ def examine() -> list[Finding]:
 
 def _alert_channels() -> list[Finding]:
     """Every declared alert channel; one whose variables are not set is off, which is no fault."""
-    from sv_assets.alerts.channels import missing_variables, reach
+    from sv_assets.alerts.channels import missing_variables, named_variables, reach
     from sv_assets.alerts.settings import load_alert_settings
 
     try:
@@ -80,7 +80,11 @@ def _alert_channels() -> list[Finding]:
     findings = []
     for name, channel in settings.channels.items():
         if missing := missing_variables(channel):
-            findings.append(Finding(f"alerts: {name}", True, f"off: {', '.join(missing)} not set", "", 0))
+            half = named_variables(channel) - {*missing}
+            problem = (
+                f"{', '.join(sorted(half))} is set, but not {', '.join(missing)}: the channel is off." if half else ""
+            )
+            findings.append(Finding(f"alerts: {name}", not half, f"off: {', '.join(missing)} not set", problem, 0))
         else:
             findings.append(_try(f"alerts: {name}", partial(reach, name, channel)))
     return findings

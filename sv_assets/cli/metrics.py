@@ -1,5 +1,6 @@
 """`sv metrics`: figures for Prometheus, served or shown once."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ PORT = 9464
 def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = PORT,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for other machines.")] = "127.0.0.1",
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True, help="End with who started it.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Serve metrics under /metrics until Ctrl-C. They come from MongoDB alone, so any machine that reaches it will do."""
@@ -24,6 +26,7 @@ def serve(
     from sv_assets.metrics.exposition import figures_of, serve
     from sv_assets.mongo import store_from_environment
 
+    parent = os.getppid()
     server, thread = serve(figures_of(store_from_environment(), load_catalogue()), port, host)
     url = f"http://{host}:{server.server_port}/metrics"
     if json:
@@ -31,7 +34,8 @@ def serve(
     else:
         errors.print(f"Metrics are at [bold]{url}[/]. Ctrl-C stops.")
     try:
-        thread.join()
+        while thread.is_alive() and (not with_parent or os.getppid() == parent):
+            thread.join(2.0)
     finally:
         server.shutdown()
 

@@ -31,6 +31,7 @@ from sv_assets.alerts.checks import (
     fold_checks,
     fold_recorded_results,
     numbers,
+    without_recorded,
 )
 from sv_assets.alerts.condition import Condition, Kind, Observed
 from sv_assets.alerts.delivery import Told, deliver
@@ -175,7 +176,7 @@ def _fold_finished_runs(instance: dg.DagsterInstance, watched: Watched, store: S
     for record in records:
         if record.dagster_run.run_id not in seen:
             ended = _ended(instance, watched, record)
-            fold_checks(store, ended.results)
+            fold_checks(store, without_recorded(store, ended.results))
             fold_latencies(store, ended.landed, ended.composed)
             fold_runs(store, [ended.run])
     if records:

@@ -19,6 +19,7 @@ from sv_assets.alerts.delivery import Told, deliver
 from sv_assets.alerts.message import Message
 from sv_assets.alerts.settings import AlertSettings, Channel, DefaultRoute
 from sv_assets.alerts.storage import ALERTS, mute, now_in_milliseconds, read_alert, read_alerts, sync, unmute
+from sv_assets.alerts.without_store import away_of, tell_away, tell_back
 from sv_assets.mongo import Store
 from sv_assets_tests.alerts.receivers import HttpReceiver, certificate, http_receiver, mail_receiver
 
@@ -347,3 +348,18 @@ def test_nothing_personal_leaves_even_where_a_sentence_holds_it(store: Store, ho
     for secret in ("jane.doe", "900123", "4111", "hunter2", '"name"', "'Jane'"):
         assert secret not in sent
     assert "2026-11-20" in sent and "12,345" in sent
+
+
+def test_that_mongodb_is_away_is_told_without_it_and_so_is_its_return(hook: HttpReceiver) -> None:
+    settings = declared({"hook": webhook(hook)})
+    now = now_in_milliseconds()
+    away = tell_away(None, settings, now)
+    assert hook.received == [], "a moment is no alert"
+    for minute in (1, 2, 3):
+        away = away_of(tell_away(away, settings, now + dt.timedelta(minutes=minute)).as_cursor())
+        assert away is not None
+    hook.answers = [404]
+    left = tell_back(away, settings, now + dt.timedelta(minutes=4))
+    assert left is not None and tell_back(left, settings, now + dt.timedelta(minutes=5)) is None
+    assert events(hook) == [("opened", "source mongodb"), ("recovered", "source mongodb")]
+    assert away_of("") is None

@@ -14,6 +14,7 @@ from sv_assets.alerts.condition import Condition
 from sv_assets.alerts.runs import JOBS, OUTCOMES, FinishedRun, StepFailure, fold_runs, is_failing
 from sv_assets.alerts.settings import AlertSettings, Limits
 from sv_assets.alerts.storage import now_in_milliseconds, read_alerts
+from sv_assets.alerts.without_store import Away, away_of
 from sv_assets.components.station import explained_failures
 from sv_assets.components.watching import Watched, look, observe
 from sv_assets.errors import ConfigurationError
@@ -270,3 +271,25 @@ def test_the_sensor_tells_and_says_what_it_told(
         assert skipped == "1 alerts are open. Told: 1 to hook."
         assert json.loads(hook.received[0].body)["alerts"][0]["alert"] == "review identity"
     assert [alert.condition.id for alert in read_alerts(store)] == ["review identity"]
+
+
+def test_the_sensor_tells_when_mongodb_is_away_and_back(
+    instance: dg.DagsterInstance, store: Store, definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    sensor = definitions.get_repository_def().get_sensor_def("alerts")
+    with http_receiver() as hook:
+        file = tmp_path / "alerts.yaml"
+        hooks = {"hook": {"type": "webhook", "url": hook.url}}
+        file.write_text(json.dumps({"channels": hooks, "default": {"channels": ["hook"]}}))
+        monkeypatch.setenv("SV_ALERTS_FILE", str(file))
+
+        def tick(mongo: MongoResource, cursor: str | None) -> str | None:
+            context = dg.build_sensor_context(
+                instance=instance, definitions=definitions, cursor=cursor, resources={"mongo": mongo}
+            )
+            return sensor.evaluate_tick(context).cursor
+
+        long_ago = Away(now_in_milliseconds() - dt.timedelta(hours=1), {}).as_cursor()
+        cursor = tick(MongoResource(url="mongodb://127.0.0.1:9/"), long_ago)
+        assert away_of(tick(MongoResource(), cursor)) is None
+        assert [json.loads(r.body)["alerts"][0]["event"] for r in hook.received] == ["opened", "recovered"]
