@@ -121,6 +121,14 @@ def failing_checks(store: Store, defined: Collection[tuple[str, str]]) -> list[D
     return [state for state in found if (state["asset"], state["check"]) in defined]
 
 
+def forget_undefined(store: Store, defined: Collection[tuple[str, str]], now: dt.datetime) -> None:
+    """Drop the states of failing checks that have not been defined for a day: no run will ever make them pass."""
+    found = store.control[STATES].find({"passed": False}, {"asset": 1, "check": 1, "at": 1})
+    old = [s["_id"] for s in found if (s["asset"], s["check"]) not in defined and now - s["at"] > dt.timedelta(days=1)]
+    if old:
+        store.control[STATES].delete_many({"_id": {"$in": old}})
+
+
 def check_condition(state: Document) -> Condition:
     """The alert of a check that fails."""
     asset, check = state["asset"], state["check"]

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from html import escape
 
-from sv_assets.alerts.message import Item, Message, facts
+from sv_assets.alerts.message import Item, Message, facts, sentence
 from sv_assets.alerts.sending import NotSent
 from sv_assets.alerts.settings import EmailChannel
 
@@ -92,7 +92,7 @@ def plain(message: Message) -> str:
         for item in items:
             condition = item.alert.condition
             rows = [f"  {name}: {value}" for name, value in _rows(item, message)]
-            parts.append("\n".join([condition.title, f"  {condition.sentence}", *rows, ""]))
+            parts.append("\n".join([condition.title, f"  {sentence(item)}", *rows, ""]))
     return "\n".join([*parts, message.rest]).rstrip() + "\n"
 
 
@@ -118,7 +118,7 @@ def _card(item: Item, message: Message) -> str:
     )
     return (
         f"<div style='border-left:4px solid {colour};padding-left:12px;margin:0 0 16px'><strong>{title}</strong>"
-        f"<p style='margin:4px 0'>{escape(condition.sentence)}</p><table>{rows}</table></div>"
+        f"<p style='margin:4px 0'>{escape(sentence(item))}</p><table>{rows}</table></div>"
     )
 
 

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sv_assets.alerts.alert import Alert, Sent, Word
+from sv_assets.alerts.alert import BELIEVED_OPEN, Alert, Sent, Word
 
 HEADINGS: dict[Word, str] = {
     "opened": "New",
@@ -89,6 +89,12 @@ def _headline(items: Sequence[Item]) -> str:
     return f"Single customer view: {told}"
 
 
+def sentence(item: Item) -> str:
+    """What is wrong, or was."""
+    told = item.alert.condition.sentence
+    return told if item.word in BELIEVED_OPEN else f"It was: {told}"
+
+
 def facts(item: Item, now: dt.datetime) -> list[tuple[str, str]]:
     """What stands under the sentence, name and value: since when, whose, figures, what mends it."""
     alert, condition = item.alert, item.alert.condition
@@ -98,11 +104,11 @@ def facts(item: Item, now: dt.datetime) -> list[tuple[str, str]]:
     elif now - alert.since >= dt.timedelta(minutes=1):
         since = f"{since} ({duration(now - alert.since)})"
     rows = [("Since", since), ("Owner", ", ".join(condition.owners) or "nobody is declared")]
-    if condition.figures:
+    if condition.figures and item.word in BELIEVED_OPEN:
         rows.append(("Figures", ", ".join(f"{n.replace('_', ' ')} {_number(v)}" for n, v in condition.figures.items())))
     if alert.flaps:
         rows.append(("Came and went", f"{alert.flaps} times"))
-    if condition.mend and item.word in ("opened", "again"):
+    if condition.mend and item.word in BELIEVED_OPEN:
         rows.append(("Next", condition.mend))
     return rows
 

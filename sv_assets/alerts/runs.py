@@ -159,7 +159,7 @@ def _condition(outcome: Document, kind: str, name: str, owner: StepOwner | None)
         kind="run",
         severity="error",
         title=title if kind == "step" else f"Runs of {name} fail",
-        sentence=f"{cause} Job {outcome['job']}.",
+        sentence=f"{cause} It failed in the job {outcome['job']}.",
         owners=owner.owners if owner else (),
         page=f"/runs/{outcome['run_id']}",
         mend=_mend(outcome, kind, name, owner),

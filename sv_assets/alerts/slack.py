@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sv_assets.alerts.message import Item, Message, facts
+from sv_assets.alerts.message import Item, Message, facts, sentence
 from sv_assets.alerts.sending import post
 
 BLOCKS, CHARACTERS, HEADER_CHARACTERS = 50, 3000, 150
@@ -35,7 +35,7 @@ def payload(message: Message) -> dict[str, Any]:
 def _block(item: Item, message: Message) -> dict[str, Any]:
     condition = item.alert.condition
     sign = _MENDED if item.word in ("recovered", "passed") else _SIGNS[condition.severity]
-    lines = [f"{sign} *{escaped(condition.title)}*", escaped(condition.sentence)]
+    lines = [f"{sign} *{escaped(condition.title)}*", escaped(sentence(item))]
     for name, value in facts(item, message.sent_at):
         lines.append(f"*{name}:* `{escaped(value)}`" if name == "Next" else f"*{name}:* {escaped(value)}")
     block: dict[str, Any] = {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines)[:CHARACTERS]}}

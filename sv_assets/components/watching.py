@@ -8,7 +8,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import dagster as dg
@@ -30,6 +30,7 @@ from sv_assets.alerts.checks import (
     failing_checks,
     fold_checks,
     fold_recorded_results,
+    forget_undefined,
     numbers,
     without_recorded,
 )
@@ -85,13 +86,11 @@ class Watched:
     @cached_property
     def steps(self) -> dict[str, StepOwner]:
         """By step: its asset (of several, the first), and everybody who owns one of them."""
-        found: dict[str, StepOwner] = {}
-        for definition in {id(d): d for d in self.repository.assets_defs_by_key.values()}.values():
-            if definition.is_executable:
-                found[definition.node_def.name] = self._owner(definition.keys)
-        for checks in {id(d): d for d in self.repository.asset_checks_defs_by_key.values()}.values():
-            found.setdefault(checks.node_def.name, self._owner({key.asset_key for key in checks.check_keys}))
-        return found
+        return {
+            definition.node_def.name: self._owner(definition.keys or {key.asset_key for key in definition.check_keys})
+            for definition in self.repository.asset_graph.assets_defs
+            if definition.is_executable
+        }
 
     def _owner(self, keys: Iterable[dg.AssetKey]) -> StepOwner:
         ordered = sorted(keys)
@@ -107,6 +106,12 @@ class Watched:
     def with_freshness(self) -> list[dg.AssetKey]:
         graph = self.repository.asset_graph
         return [key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy is not None]
+
+
+@lru_cache(maxsize=2)
+def watched_in(repository: dg.RepositoryDefinition) -> Watched:
+    """What a code location defines; worked out once."""
+    return Watched(repository)
 
 
 def look(instance: dg.DagsterInstance, watched: Watched, store: Store, settings: AlertSettings) -> Look:
@@ -268,6 +273,7 @@ def _result(evaluation: Any, run_id: str, at: dt.datetime, watched: Watched) -> 
 def _checks(watched: Watched, store: Store, queues: list[Source], now: dt.datetime) -> Iterator[Condition]:
     """The failing checks; dead letters are told by what the sensor sees of them, which is newer."""
     seen = {landing_key(s).to_user_string() for s in queues if s.queue.dead_letters}
+    forget_undefined(store, watched.checks, now)
     for state in failing_checks(store, watched.checks):
         if state["check"] == DEAD_LETTERS_CHECK and state["asset"] in seen and state["figures"]:
             continue

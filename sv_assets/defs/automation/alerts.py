@@ -5,7 +5,7 @@ import dagster as dg
 from sv_assets.alerts.settings import load_alert_settings
 from sv_assets.alerts.storage import now_in_milliseconds
 from sv_assets.alerts.without_store import THERE, away_of, tell_away, tell_back
-from sv_assets.components.watching import Watched, look
+from sv_assets.components.watching import look, watched_in
 from sv_assets.errors import SvError, TransientError
 from sv_assets.mongo import explained_mongo_errors
 from sv_assets.resources import MongoResource
@@ -24,7 +24,7 @@ def alerts(context: dg.SensorEvaluationContext, mongo: MongoResource) -> dg.Sens
         settings = load_alert_settings()
         with explained_mongo_errors(), mongo.store() as store:
             store.client.admin.command("ping")
-            found = look(context.instance, Watched(context.repository_def), store, settings)
+            found = look(context.instance, watched_in(context.repository_def), store, settings)
     except TransientError as error:
         context.log.warning(str(error))
         cursor = tell_away(away, settings, now_in_milliseconds()).as_cursor()
