@@ -15,6 +15,8 @@ from sv_assets.errors import TransientError
 from sv_assets.mongo import Document, Store
 
 OUTCOMES, JOBS = "run_outcomes", "job_figures"
+TOLD_BY_CHECKS = "DagsterAssetCheckFailedError"
+"""What a step raises whose blocking check fails; the check is an alert of its own."""
 REMEMBERED = 500
 """Finished runs of a job whose ids are kept, so that each counts once."""
 BUCKETS = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0)
@@ -142,6 +144,8 @@ def run_conditions(store: Store, steps: Mapping[str, StepOwner], jobs: Iterable[
     found = []
     for outcome in store.control[OUTCOMES].find({}):
         kind, _, name = outcome["_id"].partition(" ")
+        if outcome.get("error_class") == TOLD_BY_CHECKS:
+            continue
         if is_failing(outcome) and (name in steps if kind == "step" else name in known_jobs):
             found.append(_condition(outcome, kind, name, steps.get(name)))
     return found

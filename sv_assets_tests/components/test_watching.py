@@ -52,8 +52,13 @@ def quarantine_empty() -> dg.AssetCheckResult:
     )
 
 
+@dg.asset_check(asset=landed, blocking=True)
+def keys_unique_and_present() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=not state.get("doubled"), description="2 rows have no key.")
+
+
 JOB = dg.define_asset_job("everything", selection="*")
-DEFINITIONS = dg.Definitions([landed, customers], asset_checks=[quarantine_empty], jobs=[JOB])
+DEFINITIONS = dg.Definitions([landed, customers], asset_checks=[quarantine_empty, keys_unique_and_present], jobs=[JOB])
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +132,20 @@ def test_a_check_that_warns_is_an_alert_until_it_passes(
     alert = seen(instance, watched, store)["check landing/crm/customer/quarantine_empty"]
     assert alert.severity == "warning" and alert.owners == ("team:crm",) and alert.figures == {"quarantined": 3}
     assert alert.sentence == "3 rows wait in quarantine."
+    state.clear()
+    run(instance)
+    assert seen(instance, watched, store) == {}
+
+
+def test_a_blocking_check_that_fails_is_one_alert_and_not_two(
+    instance: dg.DagsterInstance, watched: Watched, store: Store
+) -> None:
+    state["doubled"] = True
+    run_id = run(instance)
+    record = instance.get_run_by_id(run_id)
+    assert record is not None and record.status == dg.DagsterRunStatus.FAILURE
+    (alert,) = seen(instance, watched, store).values()
+    assert alert.id == "check landing/crm/customer/keys_unique_and_present" and alert.severity == "error"
     state.clear()
     run(instance)
     assert seen(instance, watched, store) == {}
