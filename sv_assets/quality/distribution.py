@@ -32,7 +32,7 @@ CHECK = "distribution_steady"
 WINDOWS = {"day": dt.timedelta(days=1), "week": dt.timedelta(weeks=1), "four_weeks": dt.timedelta(weeks=4)}
 FEWEST_BEFORE = 50
 FEWEST_NOW = 5
-FEWEST_FOR_A_LEVEL = 20
+FEWEST_FOR_A_LEVEL = 6
 MOST_VALUES = 400
 _CHANCE = 1e-7
 _NEW = {"all": 0.02}
@@ -128,8 +128,8 @@ def profile_of(values: Sequence[Any]) -> Profile:
     )
 
 
-def differences(before: Profile, now: Profile, window: str) -> Iterator[str]:
-    """In which ways `now` is not as `before`, in words without values."""
+def differences(before: Profile, now: Profile, window: str, steady: bool = False) -> Iterator[str]:
+    """In which ways `now` is not as `before`, in words without values. Of a `steady` column a few rows may tell."""
     if before.rows < FEWEST_BEFORE or now.rows < FEWEST_NOW:
         return
     least = _NEW.get(window, _NEW_IN_PART)
@@ -141,6 +141,11 @@ def differences(before: Profile, now: Profile, window: str) -> Iterator[str]:
         ):
             yield f"{unseen / now.rows:.0%} of {now.rows:,} values were never seen before"
             return
+        for value, n in now.values.items() if steady else ():
+            was = (before.values.get(value, 0) + 1) / (before.rows + 1)
+            if n / now.rows - was >= _NEW_IN_PART and at_least(n, now.rows, was) < _CHANCE:
+                yield f"a value that {was:.1%} of the rows had is that of {n / now.rows:.0%} of {now.rows:,}"
+                return
     if before.numbers >= FEWEST_BEFORE and now.numbers >= FEWEST_NOW:
         unseen = sum(n for ending, n in now.endings.items() if ending not in before.endings)
         chance = (before.single_endings + 1) / (before.rows + 1)
@@ -195,7 +200,7 @@ class Distribution:
         for watched in self._watched:
             before = _stored(kept, watched.path)
             for window, then, values in self._windows(watched, kept, before):
-                told = next(differences(then, profile_of(values), window), None)
+                told = next(differences(then, profile_of(values), window, watched.steady), None)
                 if told:
                     found[watched.path] = f"{told} ({window.replace('_', ' ')})"
                     break

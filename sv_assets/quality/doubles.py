@@ -6,7 +6,6 @@ tables) equal rows may be meant, and what counts is that there are more of them 
 """
 
 import datetime as dt
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,11 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import bson
-
 from sv_assets.landing.documents import field_path
 from sv_assets.landing.shapes import Shape, shape_of
-from sv_assets.mongo import CODEC, Document
+from sv_assets.mongo import Document
 from sv_assets.quality.chance import at_least
 from sv_assets.quality.result import Result
 from sv_assets.quality.scan import Scanned
@@ -37,8 +34,8 @@ class DoubledRows:
 
     subject: Subject
     missing: Iterable[Mapping[str, Any]] = ()
-    _seen: Counter[bytes] = field(default_factory=Counter)
-    _certain: set[bytes] = field(default_factory=set)
+    _seen: Counter[int] = field(default_factory=Counter)
+    _certain: set[int] = field(default_factory=set)
     _rows: int = 0
 
     def __post_init__(self) -> None:
@@ -178,8 +175,12 @@ def _flat(values: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def _digest(values: Mapping[str, Any]) -> bytes:
-    return hashlib.blake2b(bson.encode(dict(sorted(values.items())), codec_options=CODEC), digest_size=12).digest()
+def _digest(values: Mapping[str, Any]) -> int:
+    """The same for the same values within this process, by 64 bits."""
+    try:
+        return hash(frozenset(values.items()))
+    except TypeError:  # a list in a message
+        return hash(frozenset((name, repr(value)) for name, value in values.items()))
 
 
 def _is_uuid(value: Any) -> bool:

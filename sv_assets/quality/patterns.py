@@ -48,10 +48,14 @@ def kinds_in(text: str) -> Iterator[str]:
 
 
 def _is_phone(text: str) -> bool:
+    """By the number plan; numbers that it keeps for drama (07700 900123) count too, as who tests writes them."""
     try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(text, "GB"))
+        number = phonenumbers.parse(text, "GB")
     except phonenumbers.NumberParseException:
         return False
+    national = str(number.national_number)
+    drama = number.country_code == 44 and len(national) == 10 and national.startswith(("7700900", "1632960"))
+    return drama or phonenumbers.is_valid_number(number)
 
 
 def _is_card(text: str) -> bool:

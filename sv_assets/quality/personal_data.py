@@ -71,9 +71,10 @@ class PersonalData:
     def _is_known(self, path: str, kind: str) -> bool:
         if kind in self._known.get(path, ()):
             return True
-        # Of numbers of that length a tenth passes Luhn by chance: a column of them is one of cards only if most do.
+        # Of numbers of that length a tenth passes Luhn by chance, and some are in the number plan: a column of numbers is one
+        # of cards or phones only if most are.
         numbers = self._plain_numbers[path]
-        return kind == "card" and numbers > self._texts[path] / 2 and self._found[path, kind] < numbers / 2
+        return kind in ("card", "phone") and numbers > self._texts[path] / 2 and self._found[path, kind] < numbers / 2
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

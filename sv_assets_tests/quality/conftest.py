@@ -3,9 +3,8 @@
 import datetime as dt
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from sv_assets_tests.retailer import catalogue
 
 UNTIL = dt.date(2026, 11, 20)
 CLOSING = dt.datetime(2026, 11, 19, 23, tzinfo=dt.timezone.utc)
-PEOPLE = 120
+PEOPLE = 100
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +54,9 @@ class Estate:
     store: Store
     folder: Path
     now: dt.datetime = CLOSING
-    catalogue: Catalogue = catalogue()
+    catalogue: Catalogue = field(default_factory=catalogue)
     runs: int = 0
+    results: dict[tuple[str, str], Result] = field(default_factory=dict)
 
     def run(self, system: str, statement: str, *parameters: Any) -> int:
         """One statement, committed; returns how many rows it changed."""
@@ -67,43 +67,44 @@ class Estate:
         with closing(sqlite3.connect(self.folder / f"{system}.sqlite")) as database:
             return database.execute(query).fetchall()
 
-    def tables(self, *systems: str) -> list[Source]:
+    def tables(self, *names: str) -> list[Source]:
+        """The tables of these systems, or these tables; all without names."""
         found = [s for s in self.catalogue.sources if not s.is_queue]
-        return [s for s in found if not systems or s.system in systems]
+        return [s for s in found if not names or s.system in names or s.key in names]
 
-    def land(self, *systems: str) -> list[LandingReport]:
-        """Land what is new in these systems (default: all), and what was deleted."""
+    def land(self, *names: str) -> list[LandingReport]:
+        """Land what is new in the systems of these tables (default: all), and what was deleted."""
         self.runs += 1
         reports = []
-        for source in self.tables(*systems):
+        for source in self.tables(*{name.split(".")[0] for name in names}):
             reports.append(land_table(self.store, self.catalogue, source, f"run{self.runs}"))
             if needs_reconciliation(source):
                 reconcile_table(self.store, source, f"run{self.runs}")
         return reports
 
-    def check(self, *systems: str) -> list[Result]:
-        """All checks of the tables of these systems."""
+    def check(self, *names: str) -> list[Result]:
+        """All checks of these tables."""
         results = []
-        for source in self.tables(*systems):
+        for source in self.tables(*names):
             subject = Subject(self.store, self.catalogue, source, self.now)
             results += [*check_landing(subject), *audit(subject)]
         record(self.store, results, f"run{self.runs}")
+        self.results = {(r.asset, r.check): r for r in results}
         return results
 
-    def failing(self, *systems: str) -> set[tuple[str, str]]:
-        """(table, check) of the checks that do not pass, after landing what is new."""
-        self.land(*systems)
-        self.results = {(r.asset, r.check): r for r in self.check(*systems)}
-        return {(asset.split("/")[-1], check) for (asset, check), r in self.results.items() if not r.passed}
+    def failing(self, *names: str) -> set[tuple[str, str]]:
+        """(table, check) of the checks of these tables that do not pass, after landing what is new."""
+        self.land(*names)
+        return {(r.asset.split("/")[-1], r.check) for r in self.check(*names) if not r.passed}
 
     def sentence(self, asset: str, check: str) -> str:
         return self.results[f"landing/{asset}", check].sentence
 
 
 @pytest.fixture
-def estate(store: Store, seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
+def estate(store: Store, seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Estate:
     for system in TABLES:
         shutil.copy(seeded / f"{system}.sqlite", tmp_path)
     for name, value in _urls(tmp_path).items():
         monkeypatch.setenv(name, value)
-    yield Estate(store, tmp_path)
+    return Estate(store, tmp_path)
