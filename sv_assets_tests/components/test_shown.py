@@ -12,9 +12,9 @@ from sv_assets import run_figures
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.described import described_assets
 from sv_assets.components.landing_assets import landing_asset
-from sv_assets.components.landing_checks import landing_checks
 from sv_assets.components.lineage import COLUMN_SCHEMA, MADE_FROM, reads
 from sv_assets.components.run_history import LAG
+from sv_assets.components.source_checks import landing_checks
 from sv_assets.dictionary import lineage_graph
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Store
