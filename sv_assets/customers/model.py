@@ -263,10 +263,12 @@ class Customer(Part):
     names: Annotated[
         list[KnownName], Field(description="all names, the preferred first; at most fifty, as of the next four")
     ]
-    dates_of_birth: list[KnownText]
-    emails: list[KnownText]
-    phones: list[KnownText]
-    addresses: list[KnownAddress]
+    dates_of_birth: Annotated[
+        list[KnownText], Field(description="all birth dates that sources say (ISO), the preferred first")
+    ]
+    emails: Annotated[list[KnownText], Field(description="all e-mail addresses, the preferred first")]
+    phones: Annotated[list[KnownText], Field(description="all phone numbers, the preferred first")]
+    addresses: Annotated[list[KnownAddress], Field(description="all addresses, the preferred first")]
     accounts: Annotated[list[Account], Field(description="records in legacy systems, by their ids; at most 200")]
     consents: Annotated[list[Consent], Field(description="preferences and consents, by purpose and channel")]
     orders: Orders

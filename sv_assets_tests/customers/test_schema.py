@@ -40,7 +40,8 @@ def test_every_field_of_a_customer_can_be_followed_to_legacy_columns() -> None:
     assert "contactcentre.complaint.ClosedAt" in traced["open_issues"]
     assert "sales.orderheader.GrandTotal" in traced["orders"]
     assert "crm.contactpreference.OptedIn" in traced["consents"]
-    assert [field for field, found in traced.items() if not found] == ["household"]
+    assert all(traced.values())
+    assert "crm.customeraddress.Postcode" in traced["household"]
     composed = set(Customer.model_fields) - {
         "id",
         "schema_version",
