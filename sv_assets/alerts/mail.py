@@ -118,7 +118,7 @@ def _card(item: Item, message: Message) -> str:
     )
     return (
         f"<div style='border-left:4px solid {colour};padding-left:12px;margin:0 0 16px'><strong>{title}</strong>"
-        f"<p style='margin:4px 0'>{escape(sentence(item))}</p><table>{rows}</table></div>"
+        f"<p style='margin:4px 0'>{escape(sentence(item))}</p><table style='font-size:14px'>{rows}</table></div>"
     )
 
 
