@@ -21,6 +21,7 @@ from typing import Any
 
 from bson import Decimal128
 
+from sv_assets.landing.shapes import shape_of
 from sv_assets.mongo import Document
 from sv_assets.quality.arrivals import as_moment
 from sv_assets.quality.chance import at_least
@@ -158,7 +159,8 @@ def differences(before: Profile, now: Profile, window: str, steady: bool = False
         if now.numbers >= FEWEST_FOR_A_LEVEL and far:
             yield f"the median of {now.numbers:,} amounts is {10**moved:,.2f} times the one before"
             return
-    if before.has_few_values and now.rows >= FEWEST_BEFORE and not before.numbers:
+    # Only of all rows: those that landed last are the young ones, whose states are others.
+    if window == "all" and before.has_few_values and now.rows >= FEWEST_BEFORE and not before.numbers:
         for value in before.values.keys() | now.values.keys():
             was, share = before.values.get(value, 0) / before.rows, now.values.get(value, 0) / now.rows
             error = math.sqrt(max(was * (1 - was), 0.01) * (1 / before.rows + 1 / now.rows))
@@ -176,7 +178,9 @@ class Distribution:
 
     def __post_init__(self) -> None:
         subject = self.subject
-        self._watched = watched_of(subject)
+        shape = shape_of(subject.store, subject.source)
+        drifted = shape.drifted if shape else set()
+        self._watched = [watched for watched in watched_of(subject) if watched.path not in drifted]
         self._fields = [(w.path, subject.field(w.path)) for w in self._watched]
         self._moment = subject.field(subject.source.happened_at) if subject.source.happened_at else None
         self._rows = {w.path: [] for w in self._watched}

@@ -102,7 +102,8 @@ class DoubledRows:
 
 def agree(subject: Subject) -> bool:
     """Take the doubled rows that were found last for meant: the next audit starts from what there is then."""
-    last = subject.store.control["check_results"].find_one({"asset": subject.asset, "check": CHECK}, sort=[("at", -1)])
+    state = subject.store.control["check_states"].find_one({"_id": f"{subject.asset}|{CHECK}"})
+    last = state["latest"] if state else None
     if last is None or last["passed"]:
         return False
     certain, doubled = last["figures"]["with_a_moment"], last["figures"]["doubled"]

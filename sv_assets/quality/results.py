@@ -2,7 +2,8 @@
 
     {_id, asset, check, passed, severity, sentence, figures, next_step, run_id, at, owners, partition}
 
-The `_id` is made of the run, the asset and the check, so that a step that is tried again does not count twice.
+The `_id` is made of the run, the asset and the check, so that a step that is tried again does not count twice. Beside them,
+`control.check_states` has one document a check: its newest result, since when it fails, and how the last ones went.
 """
 
 import datetime as dt
@@ -15,10 +16,11 @@ from pymongo import IndexModel
 
 from sv_assets import settings
 from sv_assets.errors import ConfigurationError
-from sv_assets.mongo import Document, Store, ensure_indexes, put
+from sv_assets.mongo import Document, Store, ensure_indexes, in_batches, put
 from sv_assets.quality.result import Result
 
 COLLECTION = "check_results"
+STATES = "check_states"
 KEEP = "SV_KEEP_CHECK_RESULTS"
 KEEP_DAYS = 400
 _TREND = 30
@@ -54,34 +56,39 @@ def record(store: Store, results: Iterable[Result], run_id: str, owners: Sequenc
         [IndexModel([("asset", 1), ("check", 1), ("at", -1)]), IndexModel([("at", 1)], expireAfterSeconds=seconds)],
     )
     now = dt.datetime.now(dt.timezone.utc)
-    put(collection, [_document(result, run_id, owners, now) for result in results], _Everything())
+    documents = [_document(result, run_id, owners, now) for result in results]
+    put(collection, documents, _Everything())
+    _bring_up_to_date(store, documents)
 
 
 def states(store: Store) -> list[State]:
     """The state of every check that was ever evaluated, by asset and name."""
-    newest: Iterator[Document] = store.control[COLLECTION].aggregate(
-        [
-            {"$sort": {"at": -1}},
-            {"$group": {"_id": {"asset": "$asset", "check": "$check"}, "at": {"$max": "$at"}}},
-        ]
-    )
-    pairs = sorted((group["_id"]["asset"], group["_id"]["check"]) for group in newest)
-    return [state for asset, check in pairs if (state := state_of(store, asset, check)) is not None]
+    found = store.control[STATES].find({})
+    return sorted((_state(document) for document in found), key=lambda s: (s.latest["asset"], s.latest["check"]))
 
 
 def state_of(store: Store, asset: str, check: str) -> State | None:
     """The state of one check; None where it was never evaluated."""
-    latest: Document | None = None
-    failing_since: dt.datetime | None = None
-    passes: list[bool] = []
-    for result in history(store, asset, check, at_most=None):
-        latest = latest or result
-        if len(passes) < _TREND:
-            passes.append(bool(result["passed"]))
-        if result["passed"]:
-            break
-        failing_since = result["at"]
-    return None if latest is None else State(latest, failing_since, tuple(reversed(passes)))
+    found = store.control[STATES].find_one({"_id": f"{asset}|{check}"})
+    return None if found is None else _state(found)
+
+
+def _bring_up_to_date(store: Store, documents: list[Document]) -> None:
+    """Two runs that end at once may leave out one of their results in the trend; the next one is right again."""
+    ids = [f"{d['asset']}|{d['check']}" for d in documents]
+    before = {d["_id"]: d for batch in in_batches(ids) for d in store.control[STATES].find({"_id": {"$in": batch}})}
+    updated = []
+    for identifier, document in zip(ids, documents, strict=True):
+        old = before.get(identifier, {"trend": [], "failing_since": None, "latest": {}})
+        again = old["latest"].get("_id") == document["_id"]
+        trend = [*(old["trend"][:-1] if again else old["trend"]), document["passed"]][-_TREND:]
+        since = None if document["passed"] else old["failing_since"] or document["at"]
+        updated.append({"_id": identifier, "latest": document, "failing_since": since, "trend": trend})
+    put(store.control[STATES], updated, before.keys())
+
+
+def _state(document: Document) -> State:
+    return State(document["latest"], document["failing_since"], tuple(document["trend"]))
 
 
 def history(store: Store, asset: str, check: str, at_most: int | None = _TREND) -> Iterator[Document]:

@@ -79,7 +79,10 @@ def test_doubled_rows_are_told_from_equal_ones(estate: Estate) -> None:
     which = "Status = 'captured' AND Method <> 'gift_card' LIMIT 12"
     estate.run("sales", f"INSERT INTO Payment SELECT {key}, {columns}, '{TOUCHED}' FROM Payment WHERE {which}")
     columns = "OrderId, Amount, Reason, RefundedAt, ModifiedAt"  # copied whole: no capture sees them
-    estate.run("sales", f"INSERT INTO Refund SELECT RefundId + 1000000, {columns} FROM Refund LIMIT 5")
+    estate.run(
+        "sales",
+        f"INSERT INTO Refund SELECT RefundId + 1000000, {columns} FROM Refund WHERE ModifiedAt < '2026-10-01' LIMIT 5",
+    )
     (highest,) = estate.rows("sales", "SELECT max(RowVer) FROM OrderLine")[0]
     columns = "OrderId, LineNumber + 40, Sku, Description, Quantity, UnitPrice, LineTotal"
     for n, row in enumerate(estate.rows("sales", f"SELECT {columns} FROM OrderLine LIMIT 15"), start=1):
@@ -103,7 +106,7 @@ def test_a_stopped_feed_is_not_fresh(estate: Estate) -> None:
     [
         (
             f"CurrencyCode = 'EUR' WHERE OrderDate >= '{MONTH_AGO}'",
-            f"Amount = Amount * 100 WHERE PaidAt >= '{MONTH_AGO}'",
+            f"Amount = round(Amount * 100, 2) WHERE PaidAt >= '{MONTH_AGO}'",
         ),
         (
             f"GrandTotal = round(GrandTotal * 1.2, 4) WHERE OrderDate >= '{MONTH_AGO}'",
@@ -129,7 +132,9 @@ def test_rows_edited_without_their_version_are_told_by_content(estate: Estate) -
     names = ("sales.payment", "sales.orderline", "crm.customer")
     assert estate.failing(*names) == set()
     edited = {
-        ("sales/payment", "Amount"): ("UPDATE Payment SET Amount = Amount + 1 WHERE OrderId % 50 = 3"),
+        ("sales/payment", "Amount"): (
+            "UPDATE Payment SET Amount = Amount + 1 WHERE OrderId % 50 = 3 AND ModifiedAt < '2026-11-01'"
+        ),
         ("sales/orderline", "Quantity"): ("UPDATE OrderLine SET Quantity = Quantity + 1 WHERE OrderId % 97 = 3"),
         ("crm/customer", "Email"): (
             "UPDATE Customer SET Email = 'x' || Email WHERE CustomerId % 20 = 1 AND Email <> ''"
@@ -155,7 +160,7 @@ def test_the_comparison_goes_on_where_the_last_one_ended(estate: Estate) -> None
     for _ in range(4):
         results = {r.check: r for r in audit(Subject(estate.store, estate.catalogue, small, estate.now))}
         found.append(results["content_matches_source"].figures["edited"])
-        assert results["content_matches_source"].figures["rows_compared"] == 300
+        assert 300 <= results["content_matches_source"].figures["rows_compared"] < 400
         assert results["row_count_matches_source"].passed
         assert results["no_doubled_rows"].figures["sampled"]
     assert sum(found) >= 1
@@ -205,12 +210,13 @@ def test_a_thinned_day_is_told_by_volume(estate: Estate) -> None:
         day = dt.date(2026, 11, 18) - dt.timedelta(weeks=weeks_back)
         for n in range(60 if weeks_back else 6):
             at = f"{day} {8 + n % 10:02d}:{n % 60:02d}:{n % 50:02d}.000"
-            rows.append((9_000_000 + len(rows), 19.99 + n, at, at))
+            rows.append((9_000_000 + len(rows), round(19.99 + n, 2), at, at))
     rows.append((9_900_000, 5.99, TOUCHED, TOUCHED))
     for row in rows:
         an_order = "(SELECT min(OrderId) FROM OrderHeader)"
         estate.run("sales", f"INSERT INTO Refund VALUES (?, {an_order}, ?, 'Faulty', ?, ?)", *row)
-    assert estate.failing("sales.refund") == {("refund", "volume_as_usual")}
+    failing = estate.failing("sales.refund")
+    assert failing == {("refund", "volume_as_usual")}, {c: estate.sentence("sales/refund", c) for _, c in failing}
 
 
 def test_who_writes_while_checks_look_gives_no_alarm(estate: Estate) -> None:
