@@ -170,14 +170,21 @@ def test_a_number_of_a_sqlite_file_is_the_decimal_that_it_shows(digits: int, sca
 
 
 @given(st.floats(-1e20, 1e20))
-def test_a_float_in_a_decimal_column_is_exact_or_refused(value: float) -> None:
+def test_a_float_in_a_decimal_column_is_exact_but_for_its_last_bits_or_refused(value: float) -> None:
     try:
         landed = convert("DECIMAL(19,4)", value)
     except DataError:
         assert Decimal(repr(value)) != round(Decimal(repr(value)), 4)
         return
     number = Decimal(landed.value) if isinstance(landed, Marked) else landed.to_decimal()
-    assert number == Decimal(repr(value))
+    assert number == Decimal(repr(value)) or abs(float(number) - value) <= 2 * math.ulp(value)
+
+
+def test_what_sqlite_computes_is_the_decimal_that_sql_server_would_hold() -> None:
+    assert convert("DECIMAL(19,4)", 129.99 * 1.2).to_decimal() == Decimal("155.9880")
+    assert convert("MONEY", 129.49 * 100).to_decimal() == Decimal("12949.0000")
+    with pytest.raises(DataError):
+        convert("MONEY", 0.12345)
 
 
 @given(st.uuids(), st.booleans())
