@@ -20,7 +20,8 @@ from sv_assets.quality.subject import Subject
 
 CHECK = "references_resolve"
 TYPED_WRONGLY = 0.05
-"""Which share of the order numbers that people name may not exist."""
+FEW_TYPED_WRONGLY = 3
+"""Which share of the order numbers that people name may not exist, and how many at least."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,10 @@ class References:
             waiting = sum(landed > recent and (looked is None or looked < landed) for landed in lost)
             on_the_way += waiting
             orphans[f"{pointer.path} → {pointer.target}"] = len(lost) - waiting
-            allowed = max(expect.orphans, TYPED_WRONGLY if pointer.typed else 0.0)
-            failed += len(lost) - waiting > allowed * rows
+            allowed = expect.orphans * rows
+            if pointer.typed:
+                allowed = max(allowed, TYPED_WRONGLY * rows, FEW_TYPED_WRONGLY)
+            failed += len(lost) - waiting > allowed
         named = "; ".join(f"{name}: {n:,}" for name, n in orphans.items() if n)
         total = sum(orphans.values())
         sentence = (
