@@ -46,6 +46,10 @@ Kind = Literal["email", "phone", "postcode", "national_insurance", "card", "iban
 """The kinds of personal data that are told by their form."""
 
 
+_OFF = BeforeValidator(lambda value: "off" if value is False else value)
+"""YAML reads `off` as false, unless it stands in quotes."""
+
+
 class DeclaredCheck(Entry):
     """What all declared checks share.
 
@@ -263,14 +267,14 @@ class Expectations(Entry):
     """
 
     happened_at: FieldPath | None = None
-    freshness: Literal["usual", "off"] | Duration = "usual"
-    volume: Literal["usual", "off"] = "usual"
+    freshness: Annotated[Literal["usual", "off"] | Duration, _OFF] = "usual"
+    volume: Annotated[Literal["usual", "off"], _OFF] = "usual"
     late_after: Duration = dt.timedelta(days=3)
     unread_for: Duration = dt.timedelta(days=1)
     in_quarantine: int = Field(default=0, ge=0)
     orphans: Share = 0.0
     way: Duration = dt.timedelta(hours=1)
-    doubled: Literal["off"] | Annotated[int, Field(ge=0)] = 0
+    doubled: Annotated[Literal["off"] | Annotated[int, Field(ge=0)], _OFF] = 0
     may_hold: dict[FieldPath, list[Kind]] = {}
     audit_rows: int = Field(default=50_000, ge=100)
 
