@@ -18,3 +18,7 @@ class TransientError(SvError):
 
 class DataError(SvError):
     """One row or message cannot be converted. It goes to quarantine, and the rest go on."""
+
+
+class ClosedError(SvError):
+    """Work was asked for at a time at which its system may not be read; it is to be asked for again later."""

@@ -12,9 +12,10 @@ from pydantic import Field, field_validator, model_validator
 
 from sv_assets.catalogue.capture import Capture, CdcCapture, ModifiedAtCapture, Partitions
 from sv_assets.catalogue.checks import AnyCheck, Expectations, repeated_title
-from sv_assets.catalogue.entry import Entry, Sensitivity
+from sv_assets.catalogue.entry import Duration, Entry, Sensitivity
 from sv_assets.catalogue.feeds import Feeds
 from sv_assets.catalogue.queue import QueueEntry
+from sv_assets.catalogue.quiet_hours import QuietHours
 
 _IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]*$")
 
@@ -38,8 +39,10 @@ class TableEntry(Entry):
     """One legacy table.
 
     `columns` (name: type), `rows` and `foreign_keys` are what `sv introspect` found, and what the drift check compares
-    the table with; a hand-written entry may leave them out. A table with `vanished` is no longer read. `checks` are held
-    against it beside those that every table has, of which `expect` says the limits.
+    the table with; a hand-written entry may leave them out. A table with `vanished` is no longer read. `read_every`: how
+    often it is read where nothing cheaper tells whether it has something new (mode `snapshot`, a capture column that no
+    index begins with, a view). `checks` are held against it beside those that every table has, of which `expect` says the
+    limits.
     """
 
     name: str
@@ -52,6 +55,7 @@ class TableEntry(Entry):
     deletes: Literal["reconcile", "ignore"] = "reconcile"
     max_delete_share: float = Field(default=0.2, gt=0, le=1)
     page_rows: int = Field(default=2000, ge=1, le=100_000)
+    read_every: Duration = dt.timedelta(minutes=15)
     columns: dict[str, str | VanishedColumn] = {}
     rows: int | None = Field(default=None, ge=0)
     foreign_keys: list[ForeignKey] = []
@@ -84,11 +88,23 @@ class TableEntry(Entry):
 
 
 class System(Entry):
-    """What all legacy systems have in common."""
+    """What all legacy systems have in common.
+
+    `quiet_hours` (`22:00-06:00`, `mon-fri 08:00-18:00`; in its `time_zone`): when it is neither looked at nor read.
+    """
 
     system: str
     owners: list[str] = Field(min_length=1)
     description: str | None = None
+    quiet_hours: list[str] = []
+    time_zone: str = "Europe/London"
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _spans(cls, value: list[str]) -> list[str]:
+        for span in value:
+            QuietHours.parse(span)
+        return value
 
     @field_validator("system")
     @classmethod
@@ -111,7 +127,6 @@ class SqlServerSystemModel(System):
     max_connections: int = Field(default=2, ge=1, le=64)
     max_rows_per_second: int | None = Field(default=None, ge=1)
     allowed_times: list[str] = []
-    time_zone: str = "Europe/London"
     tables: list[TableEntry] = Field(min_length=1)
 
     @field_validator("allowed_times")

@@ -169,9 +169,9 @@ def _keep_all_the_same(mongo: MongoResource, source: Source, report: LandingRepo
 
 
 def _receives_check(source: Source, report: LandingReport) -> Result:
-    most = report.findings.figures["most_receives_of_a_message"]
+    most = report.findings.figures.get("most_receives_of_a_message", 0)
     seen = f"{report.outcome.read:,} messages were received, none more than {most} times."
-    sentence = " ".join(report.findings.warnings) or seen
+    sentence = " ".join(report.findings.warnings) or (report.stopped if not report.outcome.read else "") or seen
     return Result(
         RECEIVES_CHECK, path_of(source), not report.findings.warnings, sentence, {"most_receives_of_a_message": most}
     )

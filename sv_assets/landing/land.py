@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
+from sv_assets.errors import ClosedError
 from sv_assets.landing.bookmarks import Bookmark, shown
 from sv_assets.landing.figures import add_figures
 from sv_assets.landing.reconcile import compare
@@ -61,11 +62,13 @@ def land_table(
 
     A window moves no bookmark. Rows that a completed read of the whole table did not find get tombstones, where the
     capture mode promises that (`snapshot`, `change_tracking`, `cdc`). Raises ConfigurationError for a declaration that
-    does not fit the table, TransientError where a server is away.
+    does not fit the table, TransientError where a server is away, ClosedError for a window at a time (or that lasts into
+    one) at which its system may not be read: no bookmark would tell the next run what is left of it.
     """
     started = time.monotonic()
     report = LandingReport(source.key, stopped=why_not_now(source))
     if report.stopped:
+        _refuse_window(window, report)
         return report
     database = open_database(source.sql_system, source)
     to_the_end = False
@@ -91,6 +94,7 @@ def land_table(
                 progress.advance(prepared.read)
 
             write_behind(map(writer.prepare, batches), send)
+            _refuse_window(window, report)
             report.scanned = reader.scanned
             if window is None and not report.stopped and _tells_deletes(source, reader):
                 found = compare(
@@ -128,6 +132,11 @@ def _read(
         report.stopped = why_not_now(reader.source)
         if report.stopped:
             return
+
+
+def _refuse_window(window: Window | None, report: LandingReport) -> None:
+    if window and report.stopped:
+        raise ClosedError(f"{report.source_key}: {report.stopped} Launch the backfill again then.")
 
 
 def _tells_deletes(source: Source, reader: CaptureReader) -> bool:

@@ -13,6 +13,7 @@ from sv_assets.errors import TransientError
 from sv_assets.landing.archive import Archive
 from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.land import LandingReport, count_landing
+from sv_assets.landing.skip import why_not_now
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Store, explained_mongo_errors, in_bounded_batches
 from sv_assets.progress import Progress
@@ -46,11 +47,14 @@ def land_queue(
     acknowledged by a majority. While MongoDB is away, the run waits with what it holds, then leaves it in the queue and
     raises TransientError. On SIGTERM, what has landed is deleted and the rest given back. `report`, if given, also says
     what a run did that ends with an error. Raises ConfigurationError where the queue is not there, or not in the declared
-    account and region.
+    account and region. In the quiet hours of its system it is left alone.
     """
     started = time.monotonic()
     report = report or LandingReport(source.key)
     report.bookmark_before = report.bookmark_after = NO_BOOKMARK
+    report.stopped = why_not_now(source)
+    if report.stopped:
+        return report
     bounds = bounds or Bounds()
     schemas_of(source.queue)  # raises for one that cannot be used
     queue = Queue(source, connections=(bounds.receivers or source.queue.receivers) + 4)
@@ -74,7 +78,7 @@ def land_queue(
             return open_message(source.queue, known, payloads) if known and known.payload is not None else opened
 
         def is_to_stop() -> bool:
-            return stop() or should_stop()
+            return stop() or should_stop() or bool(why_not_now(source))
 
         receiver = Receiver(queue, open_once_more_if_known, bounds, payloads=payloads, should_stop=is_to_stop)
         to_the_end = False
@@ -89,7 +93,7 @@ def land_queue(
             to_the_end = not receiver.stopped
         finally:
             report.outcome, report.days = landing.outcome, landing.days
-            report.stopped = receiver.stopped
+            report.stopped = why_not_now(source) or receiver.stopped
             report.undeleted_messages = receiver.tally.undeleted
             report.findings = _findings(queue, receiver.tally, sum(landing.days.values()))
             report.seconds = time.monotonic() - started

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -27,7 +27,7 @@ from sv_assets.errors import ConfigurationError, SvError, TransientError
 from sv_assets.sources import tsql
 from sv_assets.sources.driver import odbc_keywords, odbc_string
 from sv_assets.sources.faults import explained
-from sv_assets.sources.pace import Throttle
+from sv_assets.sources.pace import Throttle, zone_of
 from sv_assets.sources.types import Column
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ class LegacyDatabase:
     engine: sa.Engine
     zone: ZoneInfo
     throttle: Throttle = field(default_factory=lambda: Throttle(None))
+    pauses: tuple[float, ...] = field(default_factory=lambda: PAUSES)
+    """Between the attempts of a read; none, where somebody asks who will come again soon."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -82,7 +84,7 @@ class LegacyDatabase:
 
         Each page of a table is one such piece of work, so a deadlock or a lost connection costs a page and no more.
         """
-        for pause in (*PAUSES, None):
+        for pause in (*self.pauses, None):
             try:
                 with self.connect() as connection:
                     return _with_any_text(work, connection) if self.is_sqlite else work(connection)
@@ -149,12 +151,7 @@ def open_database(system: SqlServerSystemModel, source: Source | None = None) ->
     where = f"system {system.system}"
     needs_primary = source is not None and isinstance(source.table.capture, (RowversionCapture, ChangeTrackingCapture))
     connection = system.connection if needs_primary else settings.resolve_optional(system.replica) or system.connection
-    try:
-        zone = ZoneInfo(system.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigurationError(
-            f"{where}: {system.time_zone!r} is not a time zone. Use a name such as Europe/London in its defs.yaml."
-        ) from None
+    zone = zone_of(system)
     try:
         url = sa.make_url(settings.resolve(connection, where))
         engine = _sqlite(system, url) if url.get_backend_name() == "sqlite" else _sql_server(system, url, needs_primary)

@@ -3,9 +3,15 @@
 import datetime as dt
 import time
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter
+
+from sv_assets.catalogue.model import System
+from sv_assets.catalogue.quiet_hours import quiet_until
+from sv_assets.errors import ConfigurationError
+
+_A_YEAR = dt.timedelta(days=366)
 
 
 class Throttle:
@@ -27,14 +33,28 @@ class Throttle:
             self._free_at = time.monotonic()
 
 
-def is_allowed(allowed_times: Sequence[str], zone: ZoneInfo, moment: dt.datetime) -> bool:
-    """Whether the minute of `moment` matches one of the cron expressions; always, where there is none."""
-    local = moment.astimezone(zone).replace(tzinfo=None)
-    return not allowed_times or any(croniter.match(expression, local) for expression in allowed_times)
+def zone_of(system: System) -> ZoneInfo:
+    """The time zone of a system's clock; raises ConfigurationError for one that is not known."""
+    try:
+        return ZoneInfo(system.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(
+            f"system {system.system}: {system.time_zone!r} is not a time zone. Use a name such as Europe/London in its "
+            "defs.yaml."
+        ) from None
 
 
-def next_allowed(allowed_times: Sequence[str], zone: ZoneInfo, moment: dt.datetime) -> dt.datetime:
-    """The next minute that matches, in the system's own time, naive."""
+def opens_at(
+    allowed_times: Sequence[str], quiet_hours: Sequence[str], zone: ZoneInfo, moment: dt.datetime
+) -> dt.datetime | None:
+    """The next minute at which a system may be read, in its own time, naive; None where there is none within a year."""
     local = moment.astimezone(zone).replace(tzinfo=None)
-    moments: list[dt.datetime] = [croniter(expression, local).get_next(dt.datetime) for expression in allowed_times]
-    return min(moments)
+    candidate = local
+    while candidate - local < _A_YEAR:
+        if (ends := quiet_until(quiet_hours, candidate)) is not None:
+            candidate = ends
+        elif allowed_times and not any(croniter.match(expression, candidate) for expression in allowed_times):
+            candidate = min(croniter(expression, candidate).get_next(dt.datetime) for expression in allowed_times)
+        else:
+            return candidate
+    return None

@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import exc
 
+from sv_assets.catalogue.quiet_hours import QuietHours
 from sv_assets.errors import ConfigurationError, TransientError
 from sv_assets.sources import database as legacy
 from sv_assets.sources.capture import pages
 from sv_assets.sources.database import open_database
 from sv_assets.sources.faults import explained
-from sv_assets.sources.pace import Throttle, is_allowed, next_allowed
+from sv_assets.sources.pace import Throttle, opens_at
 from sv_assets_tests.sources.shop import Shop
 
 LONDON = ZoneInfo("Europe/London")
@@ -152,16 +153,41 @@ def test_the_declared_rate_is_shared_by_all_connections_of_a_system(shop: Shop) 
 
 @given(st.datetimes(dt.datetime(2024, 1, 1), dt.datetime(2026, 12, 31), timezones=st.just(dt.timezone.utc)))
 def test_the_next_allowed_minute_is_allowed_and_none_before_it_is(moment: dt.datetime) -> None:
-    if is_allowed(NIGHTS, LONDON, moment):
-        assert moment.astimezone(LONDON).hour in (20, 21, 22, 23, 0, 1, 2, 3, 4, 5)
+    local = moment.astimezone(LONDON).replace(tzinfo=None)
+    opens = opens_at(NIGHTS, [], LONDON, moment)
+    assert opens is not None
+    if opens == local:
+        assert local.hour in (20, 21, 22, 23, 0, 1, 2, 3, 4, 5)
         return
-    opens = next_allowed(NIGHTS, LONDON, moment)
     assert (opens.hour, opens.minute) == (20, 0)
-    assert dt.timedelta() < opens - moment.astimezone(LONDON).replace(tzinfo=None) <= dt.timedelta(hours=15)
+    assert dt.timedelta() < opens - local <= dt.timedelta(hours=15)
 
 
-def test_without_allowed_times_every_time_is_allowed() -> None:
-    assert is_allowed([], LONDON, dt.datetime.now(dt.timezone.utc))
+@given(st.datetimes(dt.datetime(2024, 1, 1), dt.datetime(2026, 12, 31), timezones=st.just(dt.timezone.utc)))
+def test_quiet_hours_are_left_out_whatever_is_allowed(moment: dt.datetime) -> None:
+    quiet = ["22:30-01:15", "mon-fri 04:00-05:00", "sun 00:00-24:00"]
+    opens = opens_at(NIGHTS, quiet, LONDON, moment)
+    assert opens is not None
+    assert opens.hour in (20, 21, 22, 23, 0, 1, 2, 3, 4, 5)
+    minute = opens.hour * 60 + opens.minute
+    assert 75 <= minute < 22 * 60 + 30
+    assert not (opens.weekday() < 5 and opens.hour == 4)
+    assert opens.weekday() != 6
+
+
+def test_without_allowed_times_and_quiet_hours_every_time_is_allowed() -> None:
+    now = dt.datetime.now(dt.timezone.utc)
+    assert opens_at([], [], LONDON, now) == now.astimezone(LONDON).replace(tzinfo=None)
+
+
+def test_quiet_hours_around_the_clock_leave_no_time() -> None:
+    assert opens_at([], ["00:00-24:00"], LONDON, dt.datetime.now(dt.timezone.utc)) is None
+
+
+@pytest.mark.parametrize("text", ["8-18", "25:00-26:00", "mon..fri 08:00-09:00", "", "08:00", "mon-fri"])
+def test_quiet_hours_that_are_none_are_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="mon-fri 08:00-18:00"):
+        QuietHours.parse(text)
 
 
 # --- how much at once ------------------------------------------------------------------------------------------------
