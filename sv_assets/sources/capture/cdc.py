@@ -125,6 +125,18 @@ class CdcReader(CaptureReader):
     def _version_of(self, row: Row) -> Version:
         return self._scan_version
 
+    def _news(self, position: Position) -> bool | None:
+        """Whether a change table has anything beyond the place; also where that is no longer held."""
+        reached = Place.of(bytes(position["cdc"]))
+        if reached.next_lsn < self._instances[0].start:
+            return True
+        beyond: sa.ColumnElement[bool] = sa.column(START.name) >= self._database.bound(START, reached.next_lsn)
+        for instance in self._instances:
+            first = sa.select(sa.literal(1)).select_from(instance.clause).where(beyond).limit(1)
+            if self._database.read(lambda connection, first=first: connection.execute(first).first()) is not None:
+                return True
+        return False
+
     def _changes(self, position: Position) -> Iterator[Batch]:
         reached = Place.of(bytes(position["cdc"]))
         last = max(highest_lsn(self._database) or b"", reached.lsn)

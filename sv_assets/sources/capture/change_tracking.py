@@ -71,6 +71,17 @@ class ChangeTrackingReader(CaptureReader):
     def _version_of(self, row: Row) -> Version:
         return self._scan_version
 
+    def _news(self, position: Position) -> bool | None:
+        """Whether this table is among those that have changed since; also where its changes were cleaned up meanwhile."""
+        since: int = position["change_tracking"]
+        current, minimum = self._versions()
+        if "after" in position or since < (minimum or 0):
+            return True
+        if (current or 0) <= since:
+            return False
+        first = sa.select(sa.literal(1)).select_from(self._changed(since).subquery()).limit(1)
+        return self._database.read(lambda connection: connection.execute(first).first()) is not None
+
     def _changes(self, position: Position) -> Iterator[Batch]:
         """Changes in order of (version, key); each transaction reads one page of them and checks that none is lost."""
         since: int = position["change_tracking"]

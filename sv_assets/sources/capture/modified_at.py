@@ -61,13 +61,23 @@ class ModifiedAtReader(CaptureReader):
         return Findings({"rows_without_capture_value": empty}, warnings)
 
     def _position_now(self) -> Position:
+        return {"modified_at": self._highest() or _BEGINNING}
+
+    def _news(self, position: Position) -> bool | None:
+        if not self._is_entered_by(self._capture.column):
+            return None
+        # As texts to the last digit: bounds know microseconds, datetime2 more, and SQLite's texts may end in zeros.
+        return self._highest() > str(position["modified_at"])
+
+    def _highest(self) -> str:
+        """The highest value up to now; empty where there is none, or in SQLite a text that is no date-time."""
         selected = sa.select(self._database.selected(self._column)).select_from(self._shape.clause)
         highest = selected.where(self._clause < self._upper()).order_by(self._clause.desc()).limit(1)
         found = self._database.read(lambda connection: connection.execute(highest).scalar())
         try:
-            return {"modified_at": local_text(found)}
-        except DataError:  # there is none, or in SQLite a text that is no date-time
-            return {"modified_at": _BEGINNING}
+            return local_text(found)
+        except DataError:
+            return ""
 
     def _changes(self, position: Position) -> Iterator[Batch]:
         through = position["modified_at"]

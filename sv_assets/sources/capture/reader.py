@@ -68,6 +68,27 @@ class CaptureReader(TableReader):
             for rows, extracted_at in self._pages(self._shape.source.table.key, [sa.or_(*alternatives)]).after(None):
                 yield self._batch(rows, {}, extracted_at)
 
+    def has_news(self, position: Position | None) -> bool | None:
+        """Whether there is something beyond `position`, by a statement or two that an index answers.
+
+        None where only reading the table can tell. What a writer committed late, with a value below the position, shows
+        when the table is next read.
+        """
+        if position is None or "scan_after" in position:
+            return True
+        return self._news(position)
+
+    def _news(self, position: Position) -> bool | None:
+        return None
+
+    def _is_entered_by(self, column: str) -> bool:
+        return self._shape.found is not None and self._shape.found.is_entered_by(column)
+
+    def _any(self, *where: Condition) -> bool:
+        """Whether the table has a row that fulfils these conditions."""
+        first = sa.select(sa.literal(1)).select_from(self._shape.clause).where(*where).limit(1)
+        return self._database.read(lambda connection: connection.execute(first).first()) is not None
+
     def within(self, window: Window) -> list[Condition]:
         """The conditions that select the rows of `window`."""
         column = self._by_name[self._shape.source.table.partition_column or ""]

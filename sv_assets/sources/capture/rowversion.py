@@ -62,6 +62,12 @@ class RowversionReader(CaptureReader):
     def _position_now(self) -> Position:
         return self._marked(self._lowest_active(), {})
 
+    def _news(self, position: Position) -> bool | None:
+        if not self._is_entered_by(self._capture.column):
+            return None
+        lower, taken = bytes(position["rowversion"]), self._lowest_active()
+        return self._any(self._clause >= self._bytes(lower), self._clause < self._bytes(taken))
+
     def _changes(self, position: Position) -> Iterator[Batch]:
         lower = bytes(position["rowversion"])
         taken = max(self._lowest_active(), lower)
