@@ -10,10 +10,10 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 
 
-def run_part(module: str, environment: dict[str, str], *arguments: str | int) -> dict[str, Any]:
-    """The figures that a part prints as its last line. Raises RuntimeError with the end of what it said where it fails."""
+def run_part(module: str, environment: dict[str, str], *arguments: str | int, folder: Path = ROOT) -> dict[str, Any]:
+    """The figures that a part, started in `folder`, prints as its last line. Raises RuntimeError with the end of what it said where it fails."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{arguments[0]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
