@@ -16,9 +16,8 @@ import psutil
 from sv_assets.cli.output import errors
 from sv_assets.components.station import ERROR_CLASS
 from sv_assets.errors import ConfigurationError
+from sv_assets.launcher import PROCESS_TAG
 from sv_assets.settings import PROJECT_ROOT
-
-PROCESS_TAG = "sv/process"
 
 
 @dataclass
@@ -49,7 +48,7 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
     if job_name not in jobs:
         raise ConfigurationError(f"There is no job {job_name}. There are: {', '.join(jobs)}.")
     job = repository.get_job(job_name)
-    declared = _declared_config(job)
+    declared = dict(job.run_config or {})
     if selection:
         keys = {dg.AssetKey(name.split("/")) for name in selection}
         known = job.asset_layer.executable_asset_keys
@@ -79,16 +78,6 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
                 tags={PROCESS_TAG: f"{os.getpid()}:{psutil.Process().create_time()}"},
             )
         return _collect(outcome, run_id, time.monotonic() - started)
-
-
-def _declared_config(job: dg.JobDefinition) -> dict[str, Any]:
-    """The config that a job declares; one with partitioned assets keeps it for partitions, the same for all of them."""
-    if job.run_config:
-        return dict(job.run_config)
-    if job.partitions_def is None or job.partitioned_config is None:
-        return {}
-    key = job.partitions_def.get_first_partition_key()
-    return dict(job.partitioned_config.get_run_config_for_partition_key(key)) if key else {}
 
 
 def _collect(outcome: dg.ExecuteInProcessResult, run_id: str, seconds: float) -> RunResult:
