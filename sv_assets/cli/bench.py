@@ -143,6 +143,54 @@ def serving(
     )
 
 
+@app.command()
+def freshness(
+    changes: Annotated[int, typer.Option(min=1, help="How many changes are made, one after the other.")] = 50,
+    people: Annotated[int, typer.Option(min=100, help="How many people the retailer knows.")] = 300,
+    json: JsonOption = False,
+) -> None:
+    """How long a change at a source takes to its customer's document, with Dagster at its default settings. Exit code 1 if one is lost."""
+    with _of_a_checkout():
+        from benchmarks.freshness import measure_freshness
+    errors.print(f"An estate and a Dagster daemon of the benchmark's own; some {120 + changes * 4} seconds")
+    figures = measure_freshness(changes, people, tell=lambda step: errors.print(f"  {step}"))
+    if json:
+        print_json(figures)
+    else:
+        stations = [
+            ("landed", figures["by_station"]["landing"]),
+            ("composed after that", figures["by_station"]["single_view"]),
+        ]
+        told = [("readable in single_view.customers", figures), *stations, *figures["by_source"].items()]
+        rows = [[name, *(seconds[key] for key in ("p50_s", "p95_s", "max_s"))] for name, seconds in told]
+        table(f"{figures['changes']:,} changes, seconds", ["", "p50", "p95", "max"], rows)
+        console.print(f"{figures['lost']:,} lost; {figures['runs']:,} runs.")
+    if figures["lost"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def startup(
+    tables: Annotated[int, typer.Option(min=1, help="How many tables are declared, fifty a system.")] = 500,
+    rounds: Annotated[int, typer.Option(min=1, help="How many times they are loaded, each in a fresh process.")] = 3,
+    json: JsonOption = False,
+) -> None:
+    """How long all definitions take to load, and whether a connection is opened meanwhile. Exit code 1 if one is."""
+    with _of_a_checkout():
+        from benchmarks.startup import measure_startup
+    figures = measure_startup(tables, rounds)
+    if json:
+        print_json(figures)
+    else:
+        console.print(
+            f"{figures['tables']:,} tables ({figures['assets']:,} assets, {figures['checks']:,} checks) load in "
+            f"[bold]{figures['seconds']} s[/], {figures['import_dagster_seconds']} s of it for Dagster itself. "
+            f"{figures['connections_opened']:,} connections were opened."
+        )
+    if figures["connections_opened"]:
+        raise typer.Exit(1)
+
+
 @contextmanager
 def _of_a_checkout() -> Iterator[None]:
     try:

@@ -4,7 +4,16 @@ import dagster as dg
 
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.reconcile import needs_reconciliation
-from sv_assets.quality.landing import names_of_audit
+from sv_assets.quality.landing import names_after_landing, names_of_audit
+
+STATIONS = tuple(
+    dg.AssetKey(path)
+    for path in (
+        *(["identity", name] for name in ("party_records", "links", "clusters", "households", "review")),
+        *(["single_view", name] for name in ("orders", "interactions", "consents", "customers")),
+    )
+)
+"""What works off landed records, in order; each follows what is before it by itself."""
 
 
 def legacy_key(source: Source) -> dg.AssetKey:
@@ -37,14 +46,20 @@ def archive_key(source: Source) -> dg.AssetKey:
     return dg.AssetKey([*landing_key(source).path, "archive"])
 
 
-def audit_checks(source: Source) -> list[dg.AssetCheckKey]:
-    """The checks that read the source, or all that has landed of it: for a schedule of their own."""
-    return [dg.AssetCheckKey(landing_key(source), name) for name in names_of_audit(source)]
-
-
 def landed_keys(source: Source) -> list[dg.AssetKey]:
     """What writes to the landing collection of a source, and so what a station that reads it waits for."""
     beside = [archive_key(source)] if source.is_queue else []
     if needs_reconciliation(source):
         beside.append(reconciliation_key(source))
     return [landing_key(source), *beside]
+
+
+def checks_after_landing(source: Source) -> list[dg.AssetCheckKey]:
+    """The checks that a run requested by a sensor evaluates: those that do not read the source again."""
+    seen = "far_from_dead_letters" if source.is_queue else "capture_sees_every_change"
+    return [dg.AssetCheckKey(landing_key(source), name) for name in (seen, *names_after_landing(source))]
+
+
+def audit_checks(source: Source) -> list[dg.AssetCheckKey]:
+    """The checks that read the source, or all that has landed of it: for a schedule of their own."""
+    return [dg.AssetCheckKey(landing_key(source), name) for name in names_of_audit(source)]

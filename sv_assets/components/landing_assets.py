@@ -227,7 +227,11 @@ def observe_source(context: dg.AssetExecutionContext, source: Source, report: La
 
 
 def _report_partitions(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
-    """An unpartitioned run says which partitions it landed rows of, so that the UI shows them; a scan the last ones."""
+    """An unpartitioned run says which partitions it landed rows of, so that the UI shows them; a scan the last ones.
+
+    What follows a partitioned table hears of it by its partitions alone: where rows landed, the present one is among
+    them, also if they belong to none (pre-orders, rows from before the first day).
+    """
     partitions = partitions_of(source)
     if partitions is None:
         return
@@ -236,7 +240,8 @@ def _report_partitions(context: dg.AssetExecutionContext, source: Source, report
         unseen = known - context.instance.get_materialized_partitions(landing_key(source))
         keys = sorted(unseen)[-PARTITIONS_REPORTED_BY_A_SCAN:]
     else:
-        keys = sorted(known & report.outcome.by_partition.keys())
+        present = {max(known)} if known and report.outcome.landed + report.outcome.deleted else set()
+        keys = sorted((known & report.outcome.by_partition.keys()) | present)
     for key in keys:
         context.log_event(
             dg.AssetMaterialization(

@@ -8,24 +8,21 @@ from typing import Any
 import dagster as dg
 
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import dead_letters_key, landing_key, legacy_key
+from sv_assets.components.keys import checks_after_landing, dead_letters_key, landing_key, legacy_key
+from sv_assets.components.under_way import assets_under_way, pauses
 from sv_assets.errors import SvError
+from sv_assets.landing.skip import why_closed
 from sv_assets.sources.sqs.queue import Depth, Queue
 
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 QUEUE_TAG = "sv/queue"
 MESSAGES_A_RECEIVER = 2_000
 """One receiver more for every so many waiting messages."""
 SECONDS, LONGEST_SECONDS = 600, 3_600
-FIRST_PAUSE, LONGEST_PAUSE = 60, 1_800
-GRACE_SECONDS = 3_600
-"""How long a run may take beyond its deadline, for what follows from the queue; a run whose host is gone ends by that."""
+GRACE_SECONDS = 600
+"""How long a run may take beyond its deadline; a run whose host is gone ends by that."""
+LOOK_SECONDS = 5
+SHOWN_EVERY_SECONDS = 60.0
+OLDEST = "oldest_message_seconds"
 MESSAGES_A_SECOND = 100
 """What a run gets through at least; a burst gets the seconds it needs by that."""
 
@@ -39,7 +36,8 @@ class Look:
 
 
 def queue_sensor(source: Source) -> dg.SensorDefinition:
-    """Drains the queue and lets what it changed flow to the customers. Depth and age are shown on the queue's own asset.
+    """Drains the queue; what follows from it is pulled by the stations' own conditions. Depth and age are shown on the
+    queue's own asset: each minute, and whenever they change.
 
     A run is requested once after each one that ended: its run key names that one, so a tick that is evaluated twice
     starts one run, and a cursor that is reset changes nothing but the age that is shown.
@@ -48,11 +46,14 @@ def queue_sensor(source: Source) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{source.system}_{source.slug}_depth",
         description=f"Requests a run when messages wait in {source.name} and no run drains it; a larger one in a burst.",
-        target=dg.AssetSelection.assets(landing_key(source)).downstream(),
-        minimum_interval_seconds=30,
+        asset_selection=dg.AssetSelection.assets(landing_key(source))
+        | dg.AssetSelection.checks(*checks_after_landing(source)),
+        minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def depth(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        if closed := why_closed(source):
+            return dg.SensorResult(skip_reason=dg.SkipReason(closed))
         last = next(iter(context.instance.get_run_records(dg.RunsFilter(tags={QUEUE_TAG: source.key}), limit=1)), None)
         status = last.dagster_run.status if last else None
         emptied_at = (last.end_time or 0.0) if last and status == dg.DagsterRunStatus.SUCCESS else 0.0
@@ -61,40 +62,30 @@ def queue_sensor(source: Source) -> dg.SensorDefinition:
             events = [_observation(source, look), *_dead_letters_observed(context, source)]
         except SvError as error:
             return dg.SensorResult(skip_reason=dg.SkipReason(str(error)))
-        cursor = json.dumps({"waiting_since": waiting_since})
+        events, shown = _worth_showing(context.cursor, events)
+        cursor = json.dumps({"waiting_since": waiting_since, **shown})
         skip = None
         if look.depth.visible == 0:
             skip = "No message waits."
-        elif status in UNDER_WAY:
+        elif any(landing_key(source) in run for run in assets_under_way(context.instance)):
             skip = f"{look.depth.visible:,} messages wait, and a run is under way."
-        elif (pause := _pause(context, source)) > 0:
-            skip = (
-                f"{look.depth.visible:,} messages wait; the last runs failed, and the next may start in {pause:.0f} s."
-            )
+        elif pause := pauses(context.instance, {QUEUE_TAG: source.key}, [landing_key(source)]):
+            # Each of them receives messages again, and SQS counts that towards their redrive limit.
+            seconds = pause[landing_key(source)]
+            skip = f"{look.depth.visible:,} messages wait; the last runs failed, and the next may start in {seconds:.0f} s."
         if skip:
             return dg.SensorResult(skip_reason=dg.SkipReason(skip), asset_events=events, cursor=cursor)
         config = run_config(source, look)
         request = dg.RunRequest(
             run_key=f"{source.key} after {last.dagster_run.run_id if last else 'none'}",
+            asset_selection=[landing_key(source)],
+            asset_check_keys=checks_after_landing(source),
             tags={QUEUE_TAG: source.key, "dagster/max_runtime": str(int(config["stop_after_seconds"]) + GRACE_SECONDS)},
             run_config={"ops": {landing_key(source).to_python_identifier(): {"config": config}}},
         )
         return dg.SensorResult(run_requests=[request], asset_events=events, cursor=cursor)
 
     return depth
-
-
-def _pause(context: dg.SensorEvaluationContext, source: Source) -> float:
-    """Seconds until another run may start: twice as many for each run that failed in a row, because each of them receives
-    messages again, and SQS counts that towards their redrive limit."""
-    failed = 0
-    ended_at = 0.0
-    for record in context.instance.get_run_records(dg.RunsFilter(tags={QUEUE_TAG: source.key}), limit=10):
-        if record.dagster_run.status != dg.DagsterRunStatus.FAILURE:
-            break
-        ended_at = max(ended_at, record.end_time or 0.0)
-        failed += 1
-    return ended_at + min(FIRST_PAUSE * 2 ** (failed - 1), LONGEST_PAUSE) - time.time() if failed else 0.0
 
 
 def run_config(source: Source, look: Look) -> dict[str, Any]:
@@ -128,6 +119,17 @@ def _look(source: Source, cursor: str | None, emptied_at: float) -> tuple[Look, 
     return Look(depth, now - since if told is None else told), since
 
 
+def _worth_showing(
+    cursor: str | None, events: list[dg.AssetObservation]
+) -> tuple[list[dg.AssetObservation], dict[str, Any]]:
+    """The observations, if they differ from those shown last or that was a minute ago; and what to remember of them."""
+    numbers = [value.value for event in events for name, value in event.metadata.items() if name != OLDEST]
+    known = json.loads(cursor) if cursor else {}
+    if known.get("shown") == numbers and time.time() - known.get("shown_at", 0.0) < SHOWN_EVERY_SECONDS:
+        return [], {"shown": numbers, "shown_at": known["shown_at"]}
+    return events, {"shown": numbers, "shown_at": time.time()}
+
+
 def _observation(source: Source, look: Look) -> dg.AssetObservation:
     depth = look.depth
     return dg.AssetObservation(
@@ -136,7 +138,7 @@ def _observation(source: Source, look: Look) -> dg.AssetObservation:
             "waiting": depth.visible,
             "in_flight": depth.in_flight,
             "delayed": depth.delayed,
-            "oldest_message_seconds": round(look.oldest, 1),
+            OLDEST: round(look.oldest, 1),
         },
     )
 

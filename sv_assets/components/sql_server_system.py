@@ -10,12 +10,13 @@ from sv_assets.catalogue.model import SqlServerSystemModel
 from sv_assets.components.landing_assets import foreign_key_lineage, landing_asset, legacy_asset
 from sv_assets.components.reconciliation_assets import reconciliation_asset
 from sv_assets.components.source_checks import source_checks
+from sv_assets.components.table_sensor import table_sensor
 from sv_assets.landing.reconcile import needs_reconciliation
 
 
 class SqlServerSystem(dg.Component):
     """One legacy SQL Server instance. Each table becomes an external asset, its landing, the landing's checks, and the
-    reconciliation of its deleted rows where the capture mode cannot see them."""
+    reconciliation of its deleted rows where the capture mode cannot see them. One sensor looks what is new in all of them."""
 
     def __init__(self, declared: SqlServerSystemModel) -> None:
         self.declared = declared
@@ -38,4 +39,5 @@ class SqlServerSystem(dg.Component):
                 *(reconciliation_asset(s) for s in sources if needs_reconciliation(s)),
             ],
             asset_checks=[check for s in sources for check in source_checks(s)],
+            sensors=[table_sensor(sources)],
         )

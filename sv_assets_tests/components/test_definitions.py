@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from sv_assets.settings import PROJECT_ROOT
@@ -177,25 +176,24 @@ def described(definitions: dg.Definitions) -> str:
     lines.append("\n# Sensors\n")
     for sensor in sorted(repository.sensor_defs, key=lambda s: s.name):
         lines.append(f"{sensor.name}: every {sensor.minimum_interval_seconds or 30} s, {sensor.default_status.value}")
+        if sensor.asset_selection:
+            keys = sensor.asset_selection.resolve(graph)
+            lines.append("  runs: " + ", ".join(sorted(key.to_user_string() for key in keys)))
         for target in sensor.targets:
             keys = repository.get_job(target.job_name).asset_layer.executable_asset_keys
             lines.append("  runs: " + ", ".join(sorted(key.to_user_string() for key in keys)))
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize(
-    ("schedule", "word"),
-    [("incremental_every_quarter_of_an_hour", "from_bookmark"), ("full_rebuild_on_sunday_night", "full")],
-)
-def test_a_schedule_passes_the_config_of_its_job_along(definitions: dg.Definitions, schedule: str, word: str) -> None:
-    found = definitions.get_repository_def().get_schedule_def(schedule)
-    with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
-        (request,) = found.evaluate_tick(context).run_requests or []
-    assert request.run_config["ops"]["landing__sales__orderheader"]["config"][word] is True
+def test_a_full_rebuild_reads_every_table_and_every_station_from_its_first_row(definitions: dg.Definitions) -> None:
+    steps = (definitions.resolve_job_def("full_rebuild").run_config or {})["ops"]
+    assert steps["landing__sales__orderheader"]["config"] == {"full": True}
+    assert steps["identity__resolution"]["config"] == {"full": True}
+    assert steps["landing__crm__customer__deletes"]["config"] == {"compare_all": True}
 
 
 def test_a_schedule_skips_while_a_run_of_its_job_is_under_way(definitions: dg.Definitions) -> None:
-    found = definitions.get_repository_def().get_schedule_def("incremental_every_quarter_of_an_hour")
+    found = definitions.get_repository_def().get_schedule_def("full_rebuild_on_sunday_night")
     with dg.instance_for_test() as instance, dg.build_schedule_context(instance=instance) as context:
         create_run_for_test(instance, job_name="full_rebuild", status=dg.DagsterRunStatus.STARTED)
         data = found.evaluate_tick(context)

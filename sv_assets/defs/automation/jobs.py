@@ -1,62 +1,60 @@
 """The jobs that people and schedules start."""
 
+from collections.abc import Iterable
+
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
-from sv_assets.components.keys import archive_key, landing_key, reconciliation_key
+from sv_assets.components.asset_job import job_for_no_day
+from sv_assets.components.keys import STATIONS, audit_checks, checks_after_landing, landing_key, reconciliation_key
 from sv_assets.landing.reconcile import needs_reconciliation
 
-STATIONS = (
+CATALOGUE = load_catalogue()
+LANDINGS = dg.AssetSelection.assets(*(landing_key(s) for s in CATALOGUE.sources))
+RECONCILIATIONS = [reconciliation_key(s) for s in CATALOGUE.sources if needs_reconciliation(s)]
+EVERYTHING = LANDINGS | dg.AssetSelection.assets(*RECONCILIATIONS, *STATIONS)
+"""Every station once. Archives are landed again by the day, and customers rebuilt by the bucket, only when somebody asks for it."""
+STEPS = (
     "identity__party_records",
     "identity__resolution",
     *(f"single_view__{n}" for n in ("orders", "interactions", "consents", "customers")),
 )
-EVERYTHING = (
-    dg.AssetSelection.all()
-    - dg.AssetSelection.groups(*{f"legacy_{s.system}" for s in load_catalogue().sources})
-    - dg.AssetSelection.assets(*(archive_key(s) for s in load_catalogue().sources if s.is_queue))
-    - dg.AssetSelection.assets(["single_view", "customers", "rebuild"])
-)
-"""Every station once. Archives are landed again by the day, and customers rebuilt by the bucket, only when somebody asks for it."""
 
 
-def _reconciliations(config: dict[str, bool]) -> dict[str, object]:
-    return {
-        reconciliation_key(s).to_python_identifier(): {"config": config}
-        for s in load_catalogue().sources
-        if needs_reconciliation(s)
-    }
+def _steps(keys: Iterable[dg.AssetKey], **config: bool) -> dict[str, object]:
+    return {key.to_python_identifier(): {"config": config} for key in keys}
 
 
-def _tables(config: dict[str, bool]) -> dict[str, object]:
-    return {
-        landing_key(s).to_python_identifier(): {"config": config} for s in load_catalogue().sources if not s.is_queue
-    }
-
-
-RUN_CONFIG = {
-    "incremental_now": {"ops": _tables({"from_bookmark": True})},
-    "full_rebuild": {
-        "ops": {
-            **_tables({"full": True}),
-            **_reconciliations({"compare_all": True}),
-            **{name: {"config": {"full": True}} for name in STATIONS},
-        },
-    },
-}
-"""By job. A job with a partitioned asset in it uses its own config for partitions alone, so whoever starts one of these
-without a partition (a schedule, `sv run`) passes its config along."""
-
-incremental_now = dg.define_asset_job(
+TABLES = [landing_key(s) for s in CATALOGUE.sources if not s.is_queue]
+incremental_now = job_for_no_day(
     "incremental_now",
-    selection=EVERYTHING,
-    description="Everything that changed since the last run: every source from its bookmark, and what follows from it.",
-    config=RUN_CONFIG["incremental_now"],
+    EVERYTHING,
+    "Everything that changed since the last run: every source from its bookmark, and what follows from it.",
 )
 
-full_rebuild = dg.define_asset_job(
+full_rebuild = job_for_no_day(
     "full_rebuild",
-    selection=EVERYTHING,
-    description="Everything again: every table from its first row, every customer composed anew. Unchanged documents are not written.",
-    config=RUN_CONFIG["full_rebuild"],
+    EVERYTHING,
+    "Everything again: every table from its first row, every customer composed anew. Unchanged documents are not written.",
+    {
+        "ops": {
+            **_steps(TABLES, full=True),
+            **_steps(RECONCILIATIONS, compare_all=True),
+            **{step: {"config": {"full": True}} for step in STEPS},
+        }
+    },
+)
+
+read_tables = job_for_no_day(
+    "read_tables",
+    dg.AssetSelection.assets(*TABLES, *RECONCILIATIONS).without_checks()
+    | dg.AssetSelection.checks(*(c for s in CATALOGUE.sources if not s.is_queue for c in checks_after_landing(s)))
+    | dg.AssetSelection.checks_for_assets(*RECONCILIATIONS),
+    "Every table from its bookmark, whether or not it seems to have something new, and its deleted rows.",
+)
+
+audits = dg.define_asset_job(
+    "audits",
+    selection=dg.AssetSelection.checks(*(check for s in CATALOGUE.sources for check in audit_checks(s))),
+    description="The checks that read the sources: whether what has landed is what they have, and as declared.",
 )

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from sv_assets.catalogue import Catalogue, load_catalogue
+from sv_assets.components.following import follows_its_sources
 from sv_assets.components.keys import landed_keys
 from sv_assets.components.lineage import (
     COLUMN_LINEAGE,
@@ -51,6 +52,7 @@ def _fact_asset(
             f"single_view/{station.name}",
             {"_id": f"The {station.name.removesuffix('s')}.", "customer_id": "Whose it is."},
         ),
+        automation_condition=follows_its_sources(),
         **_COMMON,
     )
     def facts(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:
@@ -86,6 +88,7 @@ consents = _fact_asset(
         "from each field back to its legacy columns."
     ),
     metadata={**customer_metadata(_GRAPH), "reference": dg.MetadataValue.path("docs/customer.md")},
+    automation_condition=follows_its_sources(),
     **_COMMON,
 )
 def customers(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:

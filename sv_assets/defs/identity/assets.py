@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
+from sv_assets.components.following import follows_its_sources
 from sv_assets.components.keys import landed_keys
 from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage, station_metadata
 from sv_assets.components.run_history import history_of_station
@@ -25,6 +26,7 @@ _COMMON: dict[str, Any] = {
     "group_name": "identity",
     "owners": ["team:customer-view"],
     "kinds": {"python", "mongodb"},
+    "automation_condition": follows_its_sources(),
 }
 _CATALOGUE = load_catalogue()
 _GRAPH = lineage_graph(_CATALOGUE)

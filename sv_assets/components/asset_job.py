@@ -1,0 +1,34 @@
+"""A job over assets of which some have partitions, and not all the same ones: run from the bookmarks, for no day."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import build_asset_job, get_asset_graph_for_job
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+
+class _JobForNoDay(UnresolvedAssetJobDefinition):
+    """`define_asset_job` makes of partitioned assets a partitioned job, and refuses those of different partitions; the job
+    by which Dagster itself runs any selection of assets (`__ASSET_JOB`) does neither, and this one is built the same way."""
+
+    def resolve(
+        self, asset_graph: Any, default_executor_def: Any = None, resource_defs: Any = None
+    ) -> dg.JobDefinition:
+        job = build_asset_job(
+            self.name,
+            asset_graph=get_asset_graph_for_job(asset_graph, self.selection, allow_different_partitions_defs=True),
+            config=self.config,
+            description=self.description,
+            executor_def=self.executor_def or default_executor_def,
+            resource_defs=resource_defs,
+            allow_different_partitions_defs=True,
+        )
+        return job._copy(partitions_def=None, config=self.config)
+
+
+def job_for_no_day(
+    name: str, selection: dg.AssetSelection, description: str, config: Mapping[str, Any] | None = None
+) -> UnresolvedAssetJobDefinition:
+    """A job that materialises a selection without a partition: its partitioned tables go on from their bookmarks."""
+    return _JobForNoDay(name, selection, config=config, description=description)

@@ -1,0 +1,14 @@
+"""What is asked for by itself."""
+
+import dagster as dg
+
+from sv_assets.components.keys import STATIONS
+
+stations_follow = dg.AutomationConditionSensorDefinition(
+    "stations_follow",
+    target=dg.AssetSelection.assets(*STATIONS),
+    description="Lets what has landed flow through the stations to the customers, in one run at a time.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=5,
+    run_tags={"dagster/max_runtime": str(24 * 3_600)},
+)
