@@ -68,8 +68,10 @@ class Watched:
 def measure_freshness(changes: int, people: int = 300, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Seconds from change to customer: {changes, p50_s, p95_s, max_s, lost, by_source, by_station, runs}.
 
-    Raises SvError where the daemon does not land the seeded estate in time.
+    Raises SvError where the daemon does not land the seeded estate in time. Whatever ends it, also SIGTERM, ends the servers
+    and the daemon that it started.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="sv-freshness-") as folder:
         place = Path(folder)
         estate = local.up(place / "estate")

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.landing import measure_landing
 from benchmarks.queue import measure_queue
 from benchmarks.serving import measure_serving
+from benchmarks.startup import measure_startup
 
 
 def bench(*arguments: str) -> dict[str, Any]:
@@ -81,3 +82,10 @@ def test_serving_is_measured_beside_a_bare_find() -> None:
 def test_memory_does_not_grow_with_the_number_of_customers() -> None:
     few, many = (measure_serving(customers)["peak_rss_mb"] for customers in (20_000, 100_000))
     assert many <= 1.1 * few, f"{few} MB at 20,000 customers, {many} MB at 100,000"
+
+
+def test_definitions_of_generated_systems_load_without_a_connection() -> None:
+    figures = measure_startup(12, rounds=1)
+    assert figures["connections_opened"] == 0
+    assert figures["assets"] > 3 * 12, "a legacy table, its landing, and more"
+    assert figures["seconds"] > figures["import_dagster_seconds"] > 0
