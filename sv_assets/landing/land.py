@@ -116,7 +116,10 @@ def land_table(
 
 
 def count_landing(store: Store, report: LandingReport, *, to_the_end: bool) -> None:
-    """Add to the counters of the source. Where MongoDB is away they are not worth another error."""
+    """Add to the counters of the source, unless it could not even be read. Where MongoDB is away they are not worth another
+    error."""
+    if not to_the_end and not report.outcome.read:
+        return
     try:
         add_figures(store, report.source_key, report.outcome, report.seconds, to_the_end=to_the_end)
     except PyMongoError as error:

@@ -25,7 +25,9 @@ class Metric:
 
 ROWS = Metric("sv_landing_rows", "counter", "Rows and messages landed, by what became of them.", ("source", "outcome"))
 READ = Metric("sv_landing_read_rows", "counter", "Rows and messages read from the source.", ("source",))
-LANDINGS = Metric("sv_landings", "counter", "Landings of a source that ended, well or not.", ("source",))
+LANDINGS = Metric(
+    "sv_landings", "counter", "Landings of a source that read it, whether they came to its end or not.", ("source",)
+)
 LANDING_SECONDS = Metric("sv_landing_duration_seconds", "counter", "Seconds spent in landings.", ("source",))
 LAG = Metric(
     "sv_landing_lag_seconds", "gauge", "Seconds since the source was last read to its end: what is older has landed.", ("source",)

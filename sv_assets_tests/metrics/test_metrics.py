@@ -65,7 +65,7 @@ def test_landings_are_counted_and_counters_only_grow(store: Store, catalogue: Ca
     assert counters and all(second[key] >= first[key] for key in counters)
 
 
-def test_a_landing_that_fails_is_counted_and_does_not_shorten_the_lag(
+def test_a_landing_that_could_not_begin_is_not_counted_and_does_not_shorten_the_lag(
     store: Store, catalogue: Catalogue, catalogued: Catalogued
 ) -> None:
     source = catalogue.source("shop.customer")
@@ -73,8 +73,7 @@ def test_a_landing_that_fails_is_counted_and_does_not_shorten_the_lag(
     with pytest.raises(Exception, match=r"Customer"):
         land_table(store, catalogue, source, "run")
     found = values(store, catalogue)
-    assert found["sv_landings", "shop.customer"] == 1
-    assert ("sv_landing_lag_seconds", "shop.customer") not in found
+    assert {("sv_landings", "shop.customer"), ("sv_landing_lag_seconds", "shop.customer")}.isdisjoint(found)
 
 
 def test_the_endpoint_serves_what_there_is(store: Store, catalogue: Catalogue) -> None:
