@@ -100,7 +100,7 @@ def live(estate: Estate, days: int) -> None:
 
 
 def test_days_without_a_fault_give_no_alarm(estate: Estate) -> None:
-    live(estate, 2)
+    live(estate, 1)
 
 
 @pytest.mark.soak
