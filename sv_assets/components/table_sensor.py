@@ -72,6 +72,8 @@ def table_sensor(sources: Sequence[Source]) -> dg.SensorDefinition:
                 found = _found(context.instance, store, free)
         except SvError as error:
             return dg.SensorResult(skip_reason=dg.SkipReason(str(error)))
+        if busy:
+            found.left.append(f"{len(busy):,} tables are under way.")
         for key, seconds in sorted(waiting.items()):
             found.left.append(f"The last runs of {key.to_user_string()} failed; the next may start in {seconds:.0f} s.")
         last = next(iter(context.instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)), None)

@@ -260,6 +260,16 @@ def test_a_backfill_by_the_day_does_not_keep_a_table_from_its_news(instance: dg.
     assert assets_under_way(instance) == [{key}]
 
 
+def test_a_run_of_a_whole_job_keeps_sensors_from_its_tables(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    job = definitions.resolve_job_def("incremental_now")
+    instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    (keys,) = assets_under_way(instance)
+    assert {landing_key(source) for source in load_catalogue().sources} <= keys
+    assert set(STATIONS) <= keys
+
+
 # --- quiet hours, schedules, partitions ------------------------------------------------------------------------------
 
 

@@ -131,11 +131,8 @@ class CdcReader(CaptureReader):
         if reached.next_lsn < self._instances[0].start:
             return True
         beyond: sa.ColumnElement[bool] = sa.column(START.name) >= self._database.bound(START, reached.next_lsn)
-        for instance in self._instances:
-            first = sa.select(sa.literal(1)).select_from(instance.clause).where(beyond).limit(1)
-            if self._database.read(lambda connection, first=first: connection.execute(first).first()) is not None:
-                return True
-        return False
+        one = sa.select(sa.literal(1))
+        return any(self._finds(one.select_from(i.clause).where(beyond)) for i in self._instances)
 
     def _changes(self, position: Position) -> Iterator[Batch]:
         reached = Place.of(bytes(position["cdc"]))

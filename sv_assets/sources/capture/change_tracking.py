@@ -79,8 +79,7 @@ class ChangeTrackingReader(CaptureReader):
             return True
         if (current or 0) <= since:
             return False
-        first = sa.select(sa.literal(1)).select_from(self._changed(since).subquery()).limit(1)
-        return self._database.read(lambda connection: connection.execute(first).first()) is not None
+        return self._finds(sa.select(sa.literal(1)).select_from(self._changed(since).subquery()))
 
     def _changes(self, position: Position) -> Iterator[Batch]:
         """Changes in order of (version, key); each transaction reads one page of them and checks that none is lost."""

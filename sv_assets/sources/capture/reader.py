@@ -86,8 +86,11 @@ class CaptureReader(TableReader):
 
     def _any(self, *where: Condition) -> bool:
         """Whether the table has a row that fulfils these conditions."""
-        first = sa.select(sa.literal(1)).select_from(self._shape.clause).where(*where).limit(1)
-        return self._database.read(lambda connection: connection.execute(first).first()) is not None
+        return self._finds(sa.select(sa.literal(1)).select_from(self._shape.clause).where(*where))
+
+    def _finds(self, statement: sa.Select[Any]) -> bool:
+        """Whether a statement gives a row."""
+        return self._database.read(lambda connection: connection.execute(statement.limit(1)).first()) is not None
 
     def within(self, window: Window) -> list[Condition]:
         """The conditions that select the rows of `window`."""
