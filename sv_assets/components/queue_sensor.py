@@ -62,7 +62,7 @@ def queue_sensor(source: Source) -> dg.SensorDefinition:
             events = [_observation(source, look), *_dead_letters_observed(context, source)]
         except SvError as error:
             return dg.SensorResult(skip_reason=dg.SkipReason(str(error)))
-        events, shown = _worth_showing(context.cursor, events)
+        events, shown = _worth_showing(context.cursor, events, look)
         cursor = json.dumps({"waiting_since": waiting_since, **shown})
         skip = None
         if look.depth.visible == 0:
@@ -120,12 +120,17 @@ def _look(source: Source, cursor: str | None, emptied_at: float) -> tuple[Look, 
 
 
 def _worth_showing(
-    cursor: str | None, events: list[dg.AssetObservation]
+    cursor: str | None, events: list[dg.AssetObservation], look: Look
 ) -> tuple[list[dg.AssetObservation], dict[str, Any]]:
-    """The observations, if they differ from those shown last or that was a minute ago; and what to remember of them."""
+    """The observations, if messages wait, or they differ from those shown last, or that was a minute ago; and what to
+    remember of them."""
     numbers = [value.value for event in events for name, value in event.metadata.items() if name != OLDEST]
     known = json.loads(cursor) if cursor else {}
-    if known.get("shown") == numbers and time.time() - known.get("shown_at", 0.0) < SHOWN_EVERY_SECONDS:
+    if (
+        not look.depth.visible
+        and known.get("shown") == numbers
+        and time.time() - known.get("shown_at", 0.0) < SHOWN_EVERY_SECONDS
+    ):
         return [], {"shown": numbers, "shown_at": known["shown_at"]}
     return events, {"shown": numbers, "shown_at": time.time()}
 
