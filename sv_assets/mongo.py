@@ -55,7 +55,7 @@ logging.getLogger("pymongo.command").setLevel(logging.INFO)  # at DEBUG it write
 
 @dataclass(frozen=True)
 class Store:
-    """The five databases of the platform on one server; `prefix` lets tests and teams share it.
+    """The six databases of the platform on one server; `prefix` lets tests and teams share it.
 
     `url` is what the client was opened with, for other processes to open their own; empty where nobody knows.
     """
@@ -81,11 +81,15 @@ class Store:
         return self._database("single_view")
 
     @cached_property
+    def fraud(self) -> Database[Document]:
+        return self._database("fraud")
+
+    @cached_property
     def control(self) -> Database[Document]:
         return self._database("control")
 
     def databases(self) -> list[Database[Document]]:
-        return [self.landing, self.archive, self.identity, self.single_view, self.control]
+        return [self.landing, self.archive, self.identity, self.single_view, self.fraud, self.control]
 
     def close(self) -> None:
         self.client.close()

@@ -65,12 +65,22 @@ class AddressFields(Entry):
     valid_to: FieldPath | None = None
 
 
+class PlaceFields(Entry):
+    """Where a parcel goes, or where a card's bill goes."""
+
+    line_1: FieldPath | None = None
+    line_2: FieldPath | None = None
+    town: FieldPath | None = None
+    postcode: FieldPath | None = None
+    country: FieldSpec | None = None
+
+
 class PartyFeed(Entry):
     """Each row describes a person. `when_empty`: only rows where that field is empty do (guest check-outs).
 
     `quotes` are orders that the person names: who placed such an order, and has the same name, is the same person.
     `ids` are strong identifiers by name (`{loyalty_card: CardNumber}`), compared with those of the same name elsewhere;
-    `region` is the country of phone numbers without a prefix (two letters).
+    `region` is the country of phone numbers without a prefix (two letters); `opened_at` is when an account was opened.
     """
 
     name: NameFields = NameFields()
@@ -83,6 +93,7 @@ class PartyFeed(Entry):
     ids: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], FieldPath] = {}
     region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "GB"
     observed_at: FieldPath | None = None
+    opened_at: FieldPath | None = None
     when_empty: FieldPath | None = None
 
 
@@ -93,7 +104,7 @@ class AddressFeed(AddressFields):
 
 
 class OrderFeed(Entry):
-    """Each row is an order."""
+    """Each row is an order. `device` is a token of the browser or telephone that it was placed with."""
 
     number: FieldPath
     placed_at: FieldPath
@@ -103,6 +114,9 @@ class OrderFeed(Entry):
     currency: FieldSpec | None = None
     channel: FieldSpec | None = None
     postcode: FieldPath | None = None
+    device: FieldPath | None = None
+    delivery_address: PlaceFields | None = None
+    billing_address: PlaceFields | None = None
 
 
 class OrderLineFeed(Entry):
@@ -118,22 +132,24 @@ class OrderLineFeed(Entry):
 
 
 class PaymentFeed(Entry):
-    """Each row is a payment for an order."""
+    """Each row is a payment for an order. `card` is a token of the card, never its number."""
 
     order: OrderReference
     amount: FieldPath
     method: FieldPath | None = None
     status: FieldPath | None = None
     paid_at: FieldPath | None = None
+    card: FieldPath | None = None
 
 
 class RefundFeed(Entry):
-    """Each row is a refund on an order."""
+    """Each row is a refund on an order. `kind` tells chargebacks (`chargeback`) from what we gave back ourselves."""
 
     order: OrderReference
     amount: FieldPath
     reason: FieldPath | None = None
     refunded_at: FieldPath | None = None
+    kind: FieldSpec | None = None
 
 
 class DeliveryFeed(Entry):

@@ -28,7 +28,7 @@ from sv_assets.identity.party import StationReport
 from sv_assets.landing.quarantine import Chosen, entries
 from sv_assets.mongo import BATCH, Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
 from sv_assets.progress import Progress
-from sv_assets.worklist import clear_pending, mark_pending, work_off
+from sv_assets.worklist import PENDING_INDEX, clear_pending, mark_pending, work_off
 
 STATION = "customers"
 LARGE_INDEX = IndexModel([("large", 1)], sparse=True)
@@ -89,7 +89,7 @@ def prepare(store: Store) -> None:
             database.create_collection("customers", validator=validator())
     elif found.get("options", {}).get("validator") != validator():
         database.command("collMod", "customers", validator=validator())
-    ensure_indexes(database["customers"], [*INDEXES["customers"], LARGE_INDEX])
+    ensure_indexes(database["customers"], [*INDEXES["customers"], LARGE_INDEX, PENDING_INDEX])
     ensure_indexes(database[history.COLLECTION], history.INDEXES)
 
 

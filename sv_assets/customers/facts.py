@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import IndexModel
+from pymongo import IndexModel, UpdateOne
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
+from sv_assets.customers.readers import GONE, READERS
 from sv_assets.identity.customer_ids import current_ids
 from sv_assets.identity.party import StationReport, row_version
 from sv_assets.lease import lease
@@ -27,9 +28,10 @@ from sv_assets.mongo import (
 )
 from sv_assets.progress import Progress
 from sv_assets.sources.keys import key_text
-from sv_assets.worklist import clear_pending, mark_pending, pending_batches, work_off
+from sv_assets.worklist import PENDING_INDEX, clear_pending, mark_pending, pending_batches, work_off
 
 INDEXES = [
+    PENDING_INDEX,
     IndexModel([("customer_id", 1)]),
     IndexModel([("party", 1)]),
     IndexModel([("unresolved", 1)], sparse=True),
@@ -131,7 +133,7 @@ def _write(
     gone = list(gone)
     wanted = [*(fact["_id"] for fact in built), *gone]
     stored = {d["_id"]: d for d in find_many(collection, "_id", wanted, {"_sv": 1, "customer_id": 1})}
-    changed = [f for f in built if stored.get(f["_id"], {}).get("_sv") != f["_sv"]]
+    changed = [f for f in built if stored.get(f["_id"], {}).get("_sv", {}).get("hash") != f["_sv"]["hash"]]
     there = [identifier for identifier in gone if identifier in stored]
     owners = {f["_id"]: f["customer_id"] for f in changed}
     losers = {
@@ -139,6 +141,9 @@ def _write(
     }
     clusters = store.identity["clusters"]
     bulk_write(clusters, mark_pending(losers - {None}, "customers"))
+    if readers := READERS.get(station.name):
+        changed = [{**f, "_sv": {**f["_sv"], "pending": list(readers)}} for f in changed]
+        bulk_write(store.single_view[GONE], [_gone(station.name, i, readers) for i in there])
     inserted, updated = put(collection, changed, stored)
     report.inserted += inserted
     report.updated += updated
@@ -146,6 +151,11 @@ def _write(
         report.deleted += collection.delete_many({"_id": {"$in": batch}}).deleted_count
     touched = losers | {fact["customer_id"] for fact in built}
     bulk_write(clusters, mark_pending(touched - {None}, "customers"))
+
+
+def _gone(name: str, identifier: str, readers: tuple[str, ...]) -> UpdateOne:
+    change: Document = {"$addToSet": {"_sv.pending": {"$each": list(readers)}}, "$inc": {"_sv.revision": 1}}
+    return UpdateOne({"_id": identifier}, {"$set": {"of": name}, **change}, upsert=True)
 
 
 def resolved(fact: Document, ids: dict[str, str]) -> Document:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from sv_assets.catalogue.entry import Const, Entry
-from sv_assets.catalogue.feeds import OrderReference, PartyFeed, Reference
+from sv_assets.catalogue.feeds import OrderReference, PartyFeed, PlaceFields, Reference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source, address_fields
 from sv_assets.customers.orders import PARTS
@@ -64,6 +64,8 @@ def _of_person(feed: PartyFeed) -> Iterator[tuple[str, str]]:
         yield "quotes", order.id or order.number or ""
     if feed.observed_at:
         yield "observed_at", feed.observed_at
+    if feed.opened_at:
+        yield "opened_at", feed.opened_at
 
 
 def of_orders(catalogue: Catalogue) -> Lineage:
@@ -105,6 +107,8 @@ def _add(found: Lineage, source: Source, feed: Entry | None, prefix: str = "") -
         elif isinstance(spec, OrderReference):
             if not prefix and spec.number:
                 _put(found, "order_number", (source, spec.number))
+        elif isinstance(spec, PlaceFields):
+            _add(found, source, spec, f"{prefix}{name}.")
         elif isinstance(spec, str) and spec != "self" and not isinstance(spec, Const):
             _put(found, f"{prefix}{name}", (source, spec))
 

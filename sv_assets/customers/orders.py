@@ -10,7 +10,7 @@ from bson import Decimal128
 from pymongo import IndexModel
 
 from sv_assets.catalogue.entry import Entry, FieldSpec
-from sv_assets.catalogue.feeds import OrderReference
+from sv_assets.catalogue.feeds import OrderReference, PlaceFields
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.customers import keys
@@ -158,6 +158,9 @@ def _order(
         "currency": field_value(source, header, feed.currency),
         "channel": field_value(source, header, feed.channel),
         "postcode": field_value(source, header, feed.postcode),
+        "device": field_value(source, header, feed.device),
+        "delivery_address": _place(source, header, feed.delivery_address),
+        "billing_address": _place(source, header, feed.billing_address),
         "party": party_of(catalogue, source, feed.party, header),
         **lists,
         "keys": keys.of_order(number, lists["deliveries"]),
@@ -165,6 +168,14 @@ def _order(
             p["record"] for items in lists.values() for p in items if p["record"].split(":", 1)[0] in movable
         ),
     }
+
+
+def _place(source: Source, header: Document, fields: PlaceFields | None) -> Document | None:
+    """The parts of an address that are given; None where none is."""
+    declared = {name: getattr(fields, name) for name in PlaceFields.model_fields} if fields else {}
+    place = {name: field_value(source, header, spec) for name, spec in declared.items() if spec is not None}
+    given = {name: value for name, value in place.items() if value is not None}
+    return given or None
 
 
 def _in_order_of(name: str) -> Any:

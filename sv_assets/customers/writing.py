@@ -16,6 +16,7 @@ from pymongo.errors import BulkWriteError
 
 from sv_assets.customers import history
 from sv_assets.customers.model import Customer
+from sv_assets.customers.readers import READERS
 from sv_assets.customers.why import reasons
 from sv_assets.identity.party import StationReport
 from sv_assets.landing.quarantine import Quarantine
@@ -136,6 +137,8 @@ class Attempt:
 
     def _ready(self, made: Composed, version: int, created_at: dt.datetime, change: Document | None) -> _Ready:
         bookkeeping: Document = {"hash": made.hash, "rules": self.rules, "created_at": created_at}
+        if readers := READERS.get("customers"):
+            bookkeeping["pending"] = list(readers)
         if change:
             bookkeeping["change"] = change
         own: Document = {"enrichments": {}, "version": version, "composed_at": self.now}

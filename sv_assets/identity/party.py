@@ -305,6 +305,7 @@ def _party_record(
         "keys": [] if deleted else record_keys(record_id, [*same_as, *placed_by], compared, work.settings),
         "deleted": deleted,
         **({"region": feed.region} if feed.region != "GB" else {}),
+        **({"opened_at": value(feed.opened_at)} if feed.opened_at else {}),
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sv_assets.errors import SvError
-from sv_assets.local.generator import truth
+from sv_assets.local.generator import fraud_truth, truth
 from sv_assets.local.generator.state import FILE as SEED_STATE
 from sv_assets.local.generator.state import load_state
 from sv_assets.local.queues import ensure_queues, sqs_client
@@ -144,6 +144,7 @@ def _urls(local_dir: Path, running: dict[str, RunningServer]) -> dict[str, str]:
         **{key: f"sqlite:///{local_dir / f'{name}.sqlite'}" for key, name in _DATABASES.items()},
         "SV_IDENTITY_TRUTH": str(local_dir / truth.FILE),
         "SV_ESTATE_CLOCK": str(local_dir / SEED_STATE),
+        "SV_FRAUD_TRUTH": str(local_dir / fraud_truth.FILE),
     }
 
 

@@ -34,7 +34,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
             GuestFirstName NVARCHAR(100), GuestLastName NVARCHAR(100), GuestEmail NVARCHAR(254), GuestPhone VARCHAR(40),
             DeliveryLine1 NVARCHAR(120), DeliveryTown NVARCHAR(80), DeliveryPostcode VARCHAR(10),
             OrderDate DATETIME2(3) NOT NULL, Status VARCHAR(20), CurrencyCode CHAR(3), GrandTotal DECIMAL(19,4),
-            Channel VARCHAR(20), ModifiedAt DATETIME2(3) NOT NULL""",
+            Channel VARCHAR(20), ModifiedAt DATETIME2(3) NOT NULL, DeviceId VARCHAR(40), BillingLine1 NVARCHAR(120),
+            BillingTown NVARCHAR(80), BillingPostcode VARCHAR(10)""",
         "OrderLine": """
             OrderId INT NOT NULL, LineNumber SMALLINT NOT NULL, Sku VARCHAR(30), Description NVARCHAR(200),
             Quantity INT, UnitPrice MONEY, LineTotal MONEY, RowVer ROWVERSION NOT NULL,
@@ -45,7 +46,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
             ModifiedAt DATETIME2(3) NOT NULL""",
         "Refund": """
             RefundId INT NOT NULL PRIMARY KEY, OrderId INT, Amount MONEY, Reason NVARCHAR(100), RefundedAt DATETIME,
-            ModifiedAt DATETIME2(3) NOT NULL""",
+            ModifiedAt DATETIME2(3) NOT NULL, Kind VARCHAR(20)""",
     },
     "contactcentre": {
         "Call": """

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sv_assets.local.generator.calendar import Draw
+from sv_assets.local.generator.fraud_truth import Planted
 from sv_assets.local.generator.legacy_schema import TABLES, Rowversions
 
 Row = tuple[Any, ...]
@@ -47,13 +48,14 @@ class Ids:
 
 @dataclass
 class Batch:
-    """Rows by (system, table), messages, truth, and what ticks must know: web accounts and duplicates in crm."""
+    """Rows by (system, table), messages, truth about people and fraud, and what ticks must know: web accounts and duplicates in crm."""
 
     rows: dict[tuple[str, str], list[Row]] = field(
         default_factory=lambda: {(system, table): [] for system in TABLES for table in TABLES[system]}
     )
     messages: list[Message] = field(default_factory=list)
     truth: list[Truth] = field(default_factory=list)
+    planted: list[Planted] = field(default_factory=list)
     web_accounts: list[tuple[str, int, str]] = field(default_factory=list)
     spare_customers: list[int] = field(default_factory=list)
 

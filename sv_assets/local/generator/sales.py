@@ -8,6 +8,7 @@ from typing import Any
 
 from sv_assets.local.generator.calendar import Calendar, Draw, datetime_of_thirds
 from sv_assets.local.generator.contacts import email_as_written, name_as_written, phone_as_written
+from sv_assets.local.generator.habits import delivered_to, device_of
 from sv_assets.local.generator.people import Person
 from sv_assets.local.generator.rows import Batch, Ids, Message, Row, payment_uuid, uuid_of
 from sv_assets.local.generator.words import CARRIERS, NICKNAMES, PRODUCTS, REFUND_REASONS
@@ -94,7 +95,7 @@ def _add_order(
         total = batch.rows["sales", "OrderHeader"][-1][13]
         amount = total if status == "cancelled" or draw() < 0.5 else round(total * (0.2 + 0.7 * draw()), 2)
         reason = "Order cancelled" if status == "cancelled" else REFUND_REASONS[int(draw() * 5)]
-        refund = (ids.next("refund"), ids.order, amount, reason, datetime_of_thirds(modified_at), modified_at)
+        refund = (ids.next("refund"), ids.order, amount, reason, datetime_of_thirds(modified_at), modified_at, "refund")
         batch.rows["sales", "Refund"].append(refund)
     if age < _PARCEL_DAYS and status != "cancelled":
         for _ in range(1 if draw() < 0.85 else 2):
@@ -131,7 +132,8 @@ def add_order_rows(
         first, last, email, phone = guest_columns(person, day, draw)
         batch.truth.append(("sales.orderheader", str(order), person.number))
     home = person.address_on(day)
-    where = (home.line1, home.town, home.postcode)
+    to = home if account is None else delivered_to(person, home, order)
+    where, billed = ((place.line1, place.town, place.postcode) for place in (to, home))
     channel = _CHANNELS[int(draw() * 5)]
     batch.rows["sales", "OrderHeader"].append(
         (
@@ -149,6 +151,8 @@ def add_order_rows(
             pence / 100,
             channel,
             modified_at,
+            device_of(person, order, channel),
+            *billed,
         )
     )
     _add_payments(batch, person, order, pence, ordered_at, draw, ids)
@@ -167,7 +171,7 @@ def guest_columns(person: Person, day: int, draw: Draw) -> tuple[str | None, str
 
 def _add_payments(batch: Batch, person: Person, order: int, pence: int, at: str, draw: Draw, ids: Ids) -> None:
     r = draw()
-    card = _fingerprint(person.card_owner if draw() < 0.9 else person.card_owner + 300_000_000)
+    card = fingerprint(person.card_owner if draw() < 0.9 else person.card_owner + 300_000_000)
     paid_at = datetime_of_thirds(at)
     method = "card" if r < 0.72 or r >= 0.94 else "paypal" if r < 0.9 else "cash"
     parts = [(method, pence, "captured")]
@@ -177,13 +181,14 @@ def _add_payments(batch: Batch, person: Person, order: int, pence: int, at: str,
         parts = [("gift_card", 1_000, "captured"), (method, pence - 1_000, "captured")]
     for method, amount, status in parts:
         ids.payment += 1
-        fingerprint = card if method == "card" else None
-        row = (payment_uuid(ids.payment), order, method, fingerprint, amount / 100, status, paid_at, at)
+        token = card if method == "card" else None
+        row = (payment_uuid(ids.payment), order, method, token, amount / 100, status, paid_at, at)
         batch.rows["sales", "Payment"].append(row)
 
 
 @lru_cache(maxsize=64)
-def _fingerprint(card: int) -> str:
+def fingerprint(card: int) -> str:
+    """The token that the payment service gives for a card."""
     return sha256(b"card%d" % card).hexdigest()
 
 

@@ -13,6 +13,9 @@ from sv_assets.errors import ConfigurationError
 from sv_assets.local.generator.calendar import LONDON, Calendar
 from sv_assets.local.generator.contactcentre import add_contactcentre, spoil_two_calls
 from sv_assets.local.generator.crm import add_crm
+from sv_assets.local.generator.fraud import add_fraud
+from sv_assets.local.generator.fraud_truth import FILE as FRAUD_TRUTH
+from sv_assets.local.generator.fraud_truth import write_fraud_truth
 from sv_assets.local.generator.legacy_schema import (
     TABLES,
     create_indexes,
@@ -76,7 +79,7 @@ def seed(
     empty_queues(client)
 
     started = time.monotonic()
-    finished = {**paths, "generator": local_dir / MEMORY, "truth": local_dir / TRUTH}
+    finished = {**paths, "generator": local_dir / MEMORY, "truth": local_dir / TRUTH, "fraud": local_dir / FRAUD_TRUTH}
     new = {name: path.with_name(f"{path.name}.new") for name, path in finished.items()}
     ids, rows, messages, truth = _load(new, local_dir / SPOOL, people, seed, Calendar(until), tell)
     for name, path in finished.items():
@@ -119,6 +122,7 @@ def generate(people_count: int, seed: int, calendar: Calendar, ids: Ids) -> Iter
         draw = draws(seed, 2, chunk)
         known = add_crm(batch, members, calendar, draw, ids)
         orders = add_sales(batch, members, known, calendar, draw, ids)
+        add_fraud(batch, members, seed, chunk, calendar, draws(seed, 4, chunk), ids)
         add_contactcentre(batch, members, known, orders, calendar, draw, ids)
         if messages < MOST_MESSAGES:
             add_web(batch, members, known, calendar, draw, ids)
@@ -142,11 +146,13 @@ def _load(
         databases = {system: stack.enter_context(closing(open_for_loading(new[system]))) for system in TABLES}
         memory = stack.enter_context(closing(open_for_loading(new["generator"])))
         truth_file = stack.enter_context(new["truth"].open("w", encoding="utf-8", newline=""))
+        fraud_file = stack.enter_context(new["fraud"].open("w", encoding="utf-8", newline=""))
         spool_file = stack.enter_context(spool.open("w", encoding="utf-8"))
         for system, database in databases.items():
             create_tables(database, system)
         create_memory(memory)
         write_truth(truth_file, (), header=True)
+        write_fraud_truth(fraud_file, (), header=True)
         statements = {
             (system, table): insert_statement(databases[system], table) for system in TABLES for table in TABLES[system]
         }
@@ -161,6 +167,7 @@ def _load(
             for database in (*databases.values(), memory):
                 database.execute("COMMIT")
             write_truth(truth_file, batch.truth)
+            write_fraud_truth(fraud_file, batch.planted)
             spool_file.writelines(
                 "\t".join((m.queue, m.group or "", m.once or "", m.body)) + "\n" for m in batch.messages
             )

@@ -175,6 +175,7 @@ def advance_order(tick: Tick) -> int:
             REFUND_REASONS[5],
             datetime_of_thirds(tick.at),
             tick.at,
+            "refund",
         )
         batch.rows["sales", "Refund"].append(refund)
         return made + tick.insert(batch)
