@@ -16,6 +16,7 @@ from sv_assets.cli import (
     doctor,
     estate,
     find,
+    fraud,
     identity,
     introspect,
     metrics,
@@ -44,6 +45,7 @@ app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(checks.app, name="checks")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(metrics.app, name="metrics")
+app.add_typer(fraud.app, name="fraud")
 app.command("demo")(demo.demo)
 app.command("dev")(dev.dev)
 app.command("run")(run.run)

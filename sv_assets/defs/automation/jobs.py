@@ -12,12 +12,14 @@ from sv_assets.landing.reconcile import needs_reconciliation
 CATALOGUE = load_catalogue()
 LANDINGS = dg.AssetSelection.assets(*(landing_key(s) for s in CATALOGUE.sources))
 RECONCILIATIONS = [reconciliation_key(s) for s in CATALOGUE.sources if needs_reconciliation(s)]
-EVERYTHING = LANDINGS | dg.AssetSelection.assets(*RECONCILIATIONS, *STATIONS)
+CONSUMERS = dg.AssetSelection.groups("fraud")
+EVERYTHING = LANDINGS | dg.AssetSelection.assets(*RECONCILIATIONS, *STATIONS) | CONSUMERS
 """Every station once. Archives are landed again by the day, and customers rebuilt by the bucket, only when somebody asks for it."""
 STEPS = (
     "identity__party_records",
     "identity__resolution",
     *(f"single_view__{n}" for n in ("orders", "interactions", "consents", "customers")),
+    *(f"fraud__{n}" for n in ("signals", "scores", "cases")),
 )
 
 
@@ -57,4 +59,11 @@ audits = dg.define_asset_job(
     "audits",
     selection=dg.AssetSelection.checks(*(check for s in CATALOGUE.sources for check in audit_checks(s))),
     description="The checks that read the sources: whether what has landed is what they have, and as declared.",
+)
+
+fraud_retraining = dg.define_asset_job(
+    "fraud_retraining",
+    selection=dg.AssetSelection.groups("fraud"),
+    description="Trains the fraud model on the orders of today that are not known to be fraud, and judges all orders by it.",
+    config={"ops": {"fraud__model": {"config": {"again": True}}}},
 )

@@ -9,7 +9,14 @@ from sv_assets.components.keys import checks_after_landing, landing_key, reconci
 from sv_assets.components.reconciliation_assets import DELETES_CHECK
 from sv_assets.components.table_sensor import RUN_SECONDS, SYSTEM_TAG
 from sv_assets.components.under_way import UNDER_WAY, assets_under_way
-from sv_assets.defs.automation.jobs import CATALOGUE, audits, full_rebuild, incremental_now, read_tables
+from sv_assets.defs.automation.jobs import (
+    CATALOGUE,
+    audits,
+    fraud_retraining,
+    full_rebuild,
+    incremental_now,
+    read_tables,
+)
 from sv_assets.landing.reconcile import needs_reconciliation
 from sv_assets.landing.skip import why_closed
 
@@ -75,6 +82,17 @@ def audits_every_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | 
 def full_rebuild_on_sunday_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Reads and composes everything again, on Sundays at two."""
     return _unless_under_way(context, full_rebuild.name, incremental_now.name)
+
+
+@dg.schedule(
+    job=fraud_retraining,
+    cron_schedule="30 3 * * 1",
+    execution_timezone="Europe/London",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def fraud_retraining_on_monday_morning(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Trains the fraud model anew, on Mondays at half past three."""
+    return _unless_under_way(context, fraud_retraining.name, full_rebuild.name)
 
 
 def _unless_under_way(context: dg.ScheduleEvaluationContext, *jobs: str) -> dg.RunRequest | dg.SkipReason:

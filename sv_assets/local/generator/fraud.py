@@ -75,10 +75,11 @@ def account_takeover(field: Field) -> None:
 
 def refund_abuse(field: Field) -> None:
     """One customer says of nearly every parcel that it never came."""
-    account, name = field.member(60), field.incident()
-    if account is None:
-        return
+    name, person = field.incident(), field.stranger()
     day = field.pick(90, field.calendar.last - 120)
+    opened = day - field.pick(5, 80)
+    number = field.open_account(person, opened, person.email, _written(person.mobile))
+    account = Account(person, number, -1, "")
     for _ in range(field.pick(7, 10)):
         day += field.pick(5, 15)
         if day > field.calendar.last:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from sv_assets.local.generator.calendar import Calendar, Draw, datetime_of_thirds
 from sv_assets.local.generator.fraud_truth import Planted
-from sv_assets.local.generator.people import TOWNS, Address, Person, an_address, new_person
+from sv_assets.local.generator.people import Address, Person, an_address, new_person
 from sv_assets.local.generator.rows import Batch, Ids, payment_uuid
 from sv_assets.local.generator.sales import fingerprint
-from sv_assets.local.generator.words import PRODUCTS
+from sv_assets.local.generator.words import PRODUCTS, TOWNS
 
 STRANGERS = 6_000_000
 """From here on people are numbered who exist only because somebody made them up; their mobiles belong to nobody else."""

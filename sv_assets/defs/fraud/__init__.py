@@ -1,0 +1,1 @@
+"""The fraud team: signals, scores, cases, the model and how well all of it does."""

@@ -1,0 +1,1 @@
+"""Fraud: signals of each order, rules and an anomaly score over them, and cases that people decide."""

@@ -1,0 +1,76 @@
+"""Reading what orders share keys with: for many orders at once, and bounded, however many share a key."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sv_assets.fraud.collections import FACTS
+from sv_assets.fraud.facts import Fact, fact_of
+from sv_assets.fraud.windows import LONGEST, before, earliest
+from sv_assets.mongo import Document, Store
+
+MOST = 1000
+"""So many orders before an order, with one key, count at most: the nearest ones. A key of more tells about nobody."""
+MOST_READ = 20_000
+"""So many facts are read for some orders together; where there are more, they are read for fewer orders at a time."""
+_KEYS_TOGETHER = 500
+
+
+def around(store: Store, facts: Sequence[Fact]) -> list[Mapping[str, Sequence[Fact]]]:
+    """For each order, by key, those that share it in the year before: the earliest first, at most `MOST` of a key."""
+    found = _read_together(store, facts)
+    if found is None and len(facts) > 1:
+        half = len(facts) // 2
+        return [*around(store, facts[:half]), *around(store, facts[half:])]
+    if found is None:
+        return [_read_alone(store, facts[0])]
+    return [
+        {
+            key: _nearest([o for o in before(found.get(key, ()), fact.at, LONGEST) if o.id != fact.id])
+            for key in fact.keys
+        }
+        for fact in facts
+    ]
+
+
+def _read_together(store: Store, facts: Sequence[Fact]) -> dict[str, list[Fact]] | None:
+    """All facts by each key of these; None where they are too many."""
+    wanted = {key for fact in facts for key in fact.keys}
+    collection = store.fraud[FACTS]
+    documents: dict[str, Document] = {}
+    keys = sorted(wanted)
+    for start in range(0, len(keys), _KEYS_TOGETHER):
+        query = {"keys": {"$in": keys[start : start + _KEYS_TOGETHER]}}
+        read = 0
+        for document in collection.find(query).limit(MOST_READ + 1).batch_size(5_000):
+            documents[document["_id"]] = document
+            read += 1
+        if read > MOST_READ or len(documents) > MOST_READ:
+            return None
+    by_key: dict[str, list[Fact]] = defaultdict(list)
+    for document in documents.values():
+        fact = fact_of(document)
+        for key in fact.keys:
+            if key in wanted:
+                by_key[key].append(fact)
+    for found in by_key.values():
+        found.sort(key=_order)
+    return by_key
+
+
+def _read_alone(store: Store, fact: Fact) -> dict[str, Sequence[Fact]]:
+    """For one order whose keys are those of very many: the nearest of each."""
+    start, found = earliest(fact.at, LONGEST), {}
+    for key in fact.keys:
+        query = {"keys": key, "at": {"$gte": start, "$lt": fact.at}}
+        nearest = store.fraud[FACTS].find(query).sort([("at", -1), ("_id", -1)]).limit(MOST + 1)
+        read = sorted((fact_of(document) for document in nearest), key=_order)
+        found[key] = _nearest([other for other in read if other.id != fact.id])
+    return found
+
+
+def _nearest(ordered: Sequence[Fact]) -> Sequence[Fact]:
+    return ordered[-MOST:]
+
+
+def _order(fact: Fact) -> tuple[float, str]:
+    return fact.at.timestamp(), fact.id

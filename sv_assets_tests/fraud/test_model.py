@@ -1,0 +1,143 @@
+"""The model: it scores as scikit-learn does, is stored as plain numbers, is repeatable, is told what was fraud, and drifts."""
+
+import datetime as dt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sv_assets.errors import SvError
+from sv_assets.fraud.cases import case_id
+from sv_assets.fraud.contributions import contributions
+from sv_assets.fraud.drift import drift, index
+from sv_assets.fraud.forest import grow, read_forest
+from sv_assets.fraud.model import applied, load, refresh_model, share_in, train
+from sv_assets.fraud.review import decide
+from sv_assets.fraud.rules import anomaly_points, fired
+from sv_assets.fraud.scoring import refresh_scores, scored
+from sv_assets.fraud.settings import load_settings
+from sv_assets.fraud.signals import NAMES
+from sv_assets.mongo import Document, Store, content_hash
+from sv_assets_tests.fraud.shop import START, order, put_orders, run
+
+NOW = dt.datetime(2026, 6, 1, tzinfo=dt.timezone.utc)
+SETTINGS = load_settings()
+FEW = SETTINGS.model_copy(update={"model": SETTINGS.model.model_copy(update={"train_from": 50, "trees": 30})})
+
+
+def ordinary(number: int, chance: np.random.Generator, **more: float) -> Document:
+    """A signals document as of an ordinary order."""
+    usual = {name: 0.0 for name in NAMES}
+    usual |= {"value": float(chance.gamma(2, 40)), "known_days": float(chance.integers(0, 366)), "value_ratio": float(chance.gamma(4, 0.25))}  # fmt: skip
+    usual |= {"customer_orders_7d": float(chance.integers(0, 2)), "delivered_elsewhere": float(chance.random() < 0.05)}
+    made: Document = {
+        "_id": f"o{number}", "customer_id": f"C{number}", "at": START + dt.timedelta(hours=number),
+        "signals": {**usual, **more}, "explained": [], "charged_back": False, "fraud": False,
+    }  # fmt: skip
+    return {**made, "_sv": {"hash": content_hash(made), "pending": ["scores"], "revision": 1}}
+
+
+@pytest.fixture
+def trained(store: Store) -> Store:
+    chance = np.random.default_rng(3)
+    store.fraud["signals"].insert_many([ordinary(n, chance) for n in range(400)])
+    refresh_model(store, FEW, NOW)
+    return store
+
+
+def test_scores_are_those_of_scikit_learn_and_survive_being_stored() -> None:
+    from sklearn.ensemble import IsolationForest
+
+    chance = np.random.default_rng(1)
+    rows = np.concatenate([chance.normal(size=(500, 6)), chance.integers(0, 3, size=(500, 6)).astype(float)])
+    theirs = IsolationForest(n_estimators=40, max_samples=128, random_state=5).fit(rows.astype(np.float32))
+    ours = grow(rows, trees=40, sample=128, seed=5)
+    expected = -theirs.score_samples(rows.astype(np.float32))
+    assert np.allclose(ours.scores(rows), expected, atol=1e-12)
+    assert np.array_equal(read_forest(ours.stored()).scores(rows), ours.scores(rows))
+
+
+def test_a_stored_model_that_is_no_forest_is_refused(trained: Store) -> None:
+    model = applied(trained)
+    assert model is not None
+    endless = np.zeros(len(model.forest.left), dtype="<i4").tobytes()
+    trained.fraud["models"].update_one({"_id": model.version}, {"$set": {"forest.left": endless}})
+    with pytest.raises(SvError, match="no forest"):
+        load(trained, model.version)
+
+
+def test_training_is_repeatable_and_leaves_out_what_is_known_to_be_fraud(trained: Store) -> None:
+    first = applied(trained)
+    assert first is not None
+    again = train(trained, FEW, NOW + dt.timedelta(days=1))
+    assert again is not None
+    assert (again.version, again.trained_at) == (first.version, NOW)
+    trained.fraud["signals"].update_many({"_id": {"$in": ["o1", "o2"]}}, {"$set": {"fraud": True}})
+    trained.fraud["signals"].update_one({"_id": "o3"}, {"$set": {"charged_back": True}})
+    other = train(trained, FEW, NOW)
+    assert other is not None
+    assert (other.version != first.version, other.orders) == (True, 397)
+
+
+def test_it_is_trained_again_when_old_or_asked_and_not_on_too_few(trained: Store) -> None:
+    assert refresh_model(trained, FEW, NOW + dt.timedelta(days=27))[1] is False
+    assert refresh_model(trained, FEW, NOW + dt.timedelta(days=28))[1] is True
+    assert refresh_model(trained, FEW, NOW, again=True)[1] is True
+    too_few = FEW.model_copy(update={"model": FEW.model.model_copy(update={"train_from": 1_000})})
+    assert train(trained, too_few, NOW) is None
+
+
+def test_what_stands_out_is_told_and_another_model_scores_everybody_again(trained: Store) -> None:
+    chance = np.random.default_rng(9)
+    strange = ordinary(999, chance, card_orders_1h=9.0, declined_24h=12.0, value=4_000.0)
+    model = applied(trained)
+    assert model is not None
+    (score,) = scored([strange], FEW, model)
+    assert score["anomaly"] > 0.99
+    assert {c["signal"] for c in score["contributions"]} <= {"card_orders_1h", "declined_24h", "value"}
+    assert sum(c["share"] for c in score["contributions"]) == pytest.approx(1, abs=0.2)
+    rows = model.rows([{name: float(v) for name, v in zip(NAMES, model.typical, strict=True)}])
+    assert contributions(model, rows, model.forest.scores(rows)) == [[]]
+    assert refresh_scores(trained, FEW).read == 400
+    assert refresh_scores(trained, FEW).read == 0
+    trained.fraud["signals"].update_one({"_id": "o1"}, {"$set": {"fraud": True}})
+    refresh_model(trained, FEW, NOW, again=True)
+    assert refresh_scores(trained, FEW).read == 400
+
+
+def test_drift_is_seen_in_the_signal_that_drifted(trained: Store) -> None:
+    model = applied(trained)
+    assert model is not None
+    declared = SETTINGS.drift.model_copy(update={"at_least": 50, "days": 3})
+    assert drift(trained, model, declared).beyond(0.5) == {}
+    trained.fraud["signals"].update_many({}, {"$set": {"signals.declined_24h": 3.0}})
+    assert list(drift(trained, model, declared).beyond(0.5)) == ["declined_24h"]
+    assert drift(trained, model, SETTINGS.drift).by_signal == {}, "too few orders tell nothing"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-100, 100), min_size=1), st.lists(st.floats(-100, 100), max_size=9, unique=True))
+def test_shares_are_whole_and_the_index_of_the_same_is_nothing(values: list[float], edges: list[float]) -> None:
+    shares = share_in(np.array(values), np.array(sorted(edges)))
+    assert shares.sum() == pytest.approx(1)
+    assert index(shares, shares) == 0
+
+
+def test_a_decision_leaves_the_training(store: Store) -> None:
+    put_orders(store, [order(n, START + dt.timedelta(minutes=n), device="d", total=9) for n in range(6)])
+    run(store)
+    decide(store, [case_id("sales.orderheader:5")], "fraud", by="ann", why="seen")
+    run(store)
+    found = store.fraud["signals"].find_one({"_id": "sales.orderheader:5"})
+    assert found is not None
+    assert found["fraud"] is True
+
+
+def test_rules_hold_at_both_ends_and_points_are_of_the_highest_level() -> None:
+    rule = next(r for r in SETTINGS.rules if r.name == "card_testing_on_device")
+    at_the_ends = {"device_orders_1h": 2.0, "value": 60.0, "known_days": 30.0}
+    assert rule in fired(SETTINGS, at_the_ends)
+    assert rule not in fired(SETTINGS, {**at_the_ends, "value": 60.01})
+    assert rule not in fired(SETTINGS, {**at_the_ends, "device_orders_1h": 1.99})
+    assert [anomaly_points(SETTINGS.anomaly, rarity) for rarity in (None, 0.5, 0.995, 0.9999)] == [0, 0, 15, 30]

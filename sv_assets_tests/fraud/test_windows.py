@@ -1,0 +1,156 @@
+"""Signals are a matter of what happened when, not of when we heard of it; and windows are half-open."""
+
+import datetime as dt
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sv_assets.fraud import keys, neighbours
+from sv_assets.fraud.facts import Fact, Refund
+from sv_assets.fraud.signals import NAMES, explained, signals_of
+from sv_assets.fraud.windows import DAY, HOUR, before, falls_within
+from sv_assets.mongo import Store
+from sv_assets_tests.fraud.shop import START, after, delete_order, everything, order, party, put_orders, put_parties, refund, run, signals, waiting  # fmt: skip
+
+CARD, CUSTOMER = keys.key(keys.CARD, "c"), keys.key(keys.CUSTOMER, "C1")
+spans = st.integers(-4_000_000, 4_000_000)
+
+
+def fact(identifier: str, seconds: float, **more: object) -> Fact:
+    return Fact(identifier, START + dt.timedelta(seconds=seconds), keys=(CARD, CUSTOMER), customer_id="C1", **more)  # type: ignore[arg-type]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(spans, max_size=30), spans, st.sampled_from([HOUR, DAY, 7 * DAY]))
+def test_a_window_holds_what_is_in_it_and_nothing_else(moments: list[int], at: int, window: dt.timedelta) -> None:
+    facts = sorted((fact(str(n), second) for n, second in enumerate(moments)), key=lambda f: f.at)
+    end = START + dt.timedelta(seconds=at)
+    assert list(before(facts, end, window)) == [f for f in facts if falls_within(f.at, end, window)]
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(3_600, 1), (3_600.001, 0), (0.001, 1), (0, 0), (-1, 0)])
+def test_the_hour_begins_exactly_an_hour_before_and_ends_before_the_order(seconds: float, counted: int) -> None:
+    other, this = fact("a", -seconds), fact("b", 0)
+    assert signals_of(this, {CARD: [other]})["card_orders_1h"] == counted
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(spans, st.floats(1, 1_000), st.booleans()), max_size=8))
+def test_what_comes_later_is_not_known_before(others: list[tuple[int, float, bool]]) -> None:
+    """Whatever is placed, or paid back, at the moment of the order or after it changes no signal."""
+    this = fact("this", 0, total=80.0)
+    known = [fact(str(n), -abs(s) - 1, total=t) for n, (s, t, _) in enumerate(others)]
+    later = [fact(f"later {n}", abs(s), total=t, fraud=is_fraud) for n, (s, t, is_fraud) in enumerate(others)]
+    repaid = [
+        Fact(**{**{k: getattr(f, k) for k in Fact.__slots__ if k not in ("by_kind", "refunds")},
+                "refunds": (Refund(START + dt.timedelta(seconds=n), 1.0, True),)})
+        for n, f in enumerate(known)
+    ]  # fmt: skip
+
+    def seen(facts: list[Fact]) -> dict[str, float]:
+        ordered = sorted(facts, key=lambda f: (f.at, f.id))
+        return signals_of(this, {CARD: ordered, CUSTOMER: ordered})
+
+    assert seen(known) == seen([*known, *later]) == seen([*repaid, *later])
+
+
+def test_every_signal_is_told_in_words_without_a_name() -> None:
+    this = fact(
+        "this", 0, name="n", surname="s", total=500.0, placeholders=2, unreachable=True, elsewhere=True, declined=3
+    )
+    others = [fact(str(n), -n * 60 - 1, name=f"n{n}", surname=f"s{n}", total=10.0, refunds=(Refund(after(seconds=-5), 1, True),)) for n in range(6, 0, -1)]  # fmt: skip
+    found = signals_of(this, {CARD: others, CUSTOMER: others})
+    told = {one["signal"]: one["says"] for one in explained(found)}
+    assert tuple(found) == NAMES
+    assert told["card_orders_1h"] == "6 orders with the same card in the hour before"
+    assert told["value_ratio"] == "50 times the value of the customer's usual order"
+    assert "chargebacks_365d" in told
+
+
+def history() -> list[Callable[[Store], None]]:
+    """Orders, people and what becomes of them: each step is one arrival."""
+    drop, card, phone = {"line_1": "7 Mill Lane", "postcode": "M1 1AA"}, "tok1", "+447700900111"
+    people = [party(f"p{n}", "Ann", f"Name{n}", phone=phone, email=f"a{n}@x.com") for n in range(4)]
+    orders = [
+        order(
+            n,
+            after(minutes=20 * n),
+            party=f"p{n % 4}",
+            customer=f"C{n % 4}",
+            card=card,
+            device="d1",
+            to=drop,
+            billed=None,
+        )
+        for n in range(8)
+    ]
+    orders[2]["refunds"] = [refund(after(days=2), 50, "chargeback")]
+    orders.append(order(20, after(days=40), party="p0", customer="C0", card=card, total=900))
+    orders.append(order(21, after(days=368), party="p1", customer="C1", card=card))
+    orders.append(order(22, None, party="p1", customer="C1"))
+    return [
+        lambda store: put_parties(store, people),
+        *(lambda store, one=one: put_orders(store, [one]) for one in orders),  # type: ignore[misc]
+    ]
+
+
+def test_any_order_of_arrival_and_any_repetition_ends_with_the_same_signals(store: Store) -> None:
+    expected = None
+    for attempt in range(3):
+        steps = history()
+        first, *rest = steps
+        chance = random.Random(attempt)
+        if attempt:
+            rest = rest + chance.sample(rest, 4)
+            chance.shuffle(rest)
+        first(store)
+        for n, step in enumerate(rest):
+            step(store)
+            if n % (3 * attempt + 4) == 0:
+                run(store)
+        run(store)
+        assert waiting(store) == 0
+        assert sum(report.written for report in run(store)) == 0
+        found = everything(store)
+        expected = expected or found
+        assert found == expected
+        assert signals(store, 7)["card_orders_1h"] == 3
+        assert signals(store, 20)["shared_chargebacks_365d"] == 1
+        assert signals(store, 21)["shared_chargebacks_365d"] == 0, (
+            "on day 368 the chargeback of day 2 is more than a year ago"
+        )
+        for database in (store.fraud, store.single_view, store.identity):
+            for name in database.list_collection_names():
+                database[name].delete_many({})
+
+
+def test_a_late_order_counts_for_those_after_it_and_one_that_is_gone_no_more(store: Store) -> None:
+    put_orders(store, [order(1, after(minutes=0), device="d"), order(3, after(minutes=30), device="d")])
+    run(store)
+    assert signals(store, 3)["device_orders_1h"] == 1
+    put_orders(store, [order(2, after(minutes=10), device="d")])
+    run(store)
+    assert signals(store, 3)["device_orders_1h"] == 2
+    assert signals(store, 1)["device_orders_1h"] == 0
+    delete_order(store, 1)
+    run(store)
+    assert signals(store, 3)["device_orders_1h"] == 1
+    assert store.fraud["facts"].count_documents({}) == store.fraud["signals"].count_documents({}) == 2
+    assert waiting(store) == 0
+
+
+def test_a_key_of_very_many_orders_is_read_in_part_and_counts_the_nearest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_orders(store, [order(n, after(minutes=n), device="kiosk") for n in range(24)])
+    run(store)
+    whole = {n: signals(store, n) for n in range(24)}
+    monkeypatch.setattr(neighbours, "MOST_READ", 10)
+    run(store, full=True)
+    assert {n: signals(store, n) for n in range(24)} == whole
+    monkeypatch.setattr(neighbours, "MOST", 5)
+    run(store, full=True)
+    assert signals(store, 23)["device_orders_1h"] == 5
