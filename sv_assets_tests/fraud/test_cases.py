@@ -12,7 +12,19 @@ from sv_assets.fraud.cases import case_id
 from sv_assets.fraud.metrics import figures, refresh_metrics
 from sv_assets.fraud.review import decide, listed, shown
 from sv_assets.mongo import Document, Store
-from sv_assets_tests.fraud.shop import after, delete_order, everything, order, party, put_orders, put_parties, refund, run, signals, waiting  # fmt: skip
+from sv_assets_tests.fraud.shop import (  # fmt: skip
+    after,
+    delete_order,
+    everything,
+    order,
+    party,
+    put_orders,
+    put_parties,
+    refund,
+    run,
+    signals,
+    waiting,
+)
 from sv_assets_tests.killed import KILLED, KillAtWrite, in_a_process_of_its_own
 
 DROP = {"line_1": "7 Mill Lane", "postcode": "M1 1AA"}

@@ -22,7 +22,7 @@ from sv_assets.mongo import Document, Store, in_batches
 from sv_assets_tests.fraud.shop import after, run
 from sv_assets_tests.retailer import Retailer
 
-PEOPLE = 400
+PEOPLE = 300
 UNTIL = date(2026, 11, 20)
 PATTERNS = {"account_takeover", "bust_out", "card_testing", "refund_abuse", "reshipping", "synthetic_identity"}
 
@@ -59,7 +59,6 @@ def test_planted_fraud_is_found_in_unseen_estates(store: Store, tmp_path: Path, 
     with (tmp_path / "truth.csv").open("w", encoding="utf-8") as file:
         write_fraud_truth(file, batch.planted, header=True)
     found = quality_of_store(store, read_truth(tmp_path / "truth.csv"), [10])
-    print(found)
     assert set(found["patterns"]) == PATTERNS
     assert found["recall"] > 0.55
     assert found["precision"] > 0.6

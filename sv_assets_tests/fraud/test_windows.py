@@ -13,7 +13,20 @@ from sv_assets.fraud.facts import Fact, Refund
 from sv_assets.fraud.signals import NAMES, explained, signals_of
 from sv_assets.fraud.windows import DAY, HOUR, before, falls_within
 from sv_assets.mongo import Store
-from sv_assets_tests.fraud.shop import START, after, delete_order, everything, order, party, put_orders, put_parties, refund, run, signals, waiting  # fmt: skip
+from sv_assets_tests.fraud.shop import (  # fmt: skip
+    START,
+    after,
+    delete_order,
+    everything,
+    order,
+    party,
+    put_orders,
+    put_parties,
+    refund,
+    run,
+    signals,
+    waiting,
+)
 
 CARD, CUSTOMER = keys.key(keys.CARD, "c"), keys.key(keys.CUSTOMER, "C1")
 spans = st.integers(-4_000_000, 4_000_000)
