@@ -7,7 +7,7 @@ changes, so no crash can leave the two apart, and replaying changes nothing.
 - **decided**: a human said fraud, innocent or unclear, and why.
 - **withdrawn**: what is known by now speaks against it (late data, other rules, an order that is gone), and nobody decided.
 
-A decided case is taken up again when there is new evidence, by a declared rule: a rule fires that had not when it was
+A case decided to be innocent or unclear is taken up again when there is new evidence, by a declared rule: a rule fires that had not when it was
 decided, or there are `reopen_points` more points.
 """
 
@@ -77,7 +77,9 @@ def latest_decision(events: Sequence[Document]) -> Document | None:
 
 
 def is_new_evidence(score: Document, decision: Document, settings: CaseSettings) -> bool:
-    """True if the score says more than when it was decided."""
+    """True if the score says more than when it was decided. It cannot say more than that it is fraud."""
+    if decision["verdict"] == "fraud":
+        return False
     new_rules = set(score["rules"]) - set(decision["rules"]) - {"anomaly"}
     return bool(new_rules) or score["points"] >= decision["points"] + settings.reopen_points
 

@@ -54,8 +54,8 @@ class Anomaly(Entry):
 
 
 class CaseSettings(Entry):
-    """A case opens at `open_from` points. A decided one is taken up again when a rule fires that had not when it was
-    decided, or when it has `reopen_points` more."""
+    """A case opens at `open_from` points. One decided otherwise than as fraud is taken up again when a rule fires that
+    had not when it was decided, or when it has `reopen_points` more."""
 
     open_from: Annotated[int, Field(gt=0)]
     reopen_points: Annotated[int, Field(gt=0)]
