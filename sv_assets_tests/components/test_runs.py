@@ -67,6 +67,8 @@ def run_incremental(definitions: dg.Definitions, estate: TinyEstate, instance: d
         (name, d["_id"]): d["_sv"]["run_id"] for name in landing.list_collection_names() for d in landing[name].find({})
     }
     return Ran(result, customers, landed_by)
+MAY_BE_EMPTY = ("identity/review", "fraud/model", "fraud/cases", "fraud/metrics")
+"""Among thirty people there is little to review, and too little to train on."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_the_first_run_brings_everything_to_the_customers(runs: Runs) -> None:
     assert runs.first.result.success
     assert len(runs.first.customers) > 15
     for asset, metadata in runs.first.metadata.items():
-        assert metadata["dagster/row_count"] > 0 or asset == "identity/review", asset
+        assert metadata["dagster/row_count"] > 0 or asset in MAY_BE_EMPTY, asset
         assert metadata["seconds"] >= 0, asset
     landing = runs.first.metadata["landing/crm/customer"]
     assert landing["read"] == landing["inserted"] == landing["dagster/row_count"]
