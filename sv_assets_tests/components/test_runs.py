@@ -19,6 +19,8 @@ from sv_assets.local.queues import send, sqs_client
 from sv_assets.mongo import Document
 from sv_assets_tests.components.conftest import QUIET, TinyEstate, text_of
 
+MAY_BE_EMPTY = ("identity/review", "fraud/model", "fraud/cases", "fraud/metrics")
+"""Among thirty people there is little to review, and too little to train on."""
 CHANGES = 12
 
 
@@ -67,8 +69,6 @@ def run_incremental(definitions: dg.Definitions, estate: TinyEstate, instance: d
         (name, d["_id"]): d["_sv"]["run_id"] for name in landing.list_collection_names() for d in landing[name].find({})
     }
     return Ran(result, customers, landed_by)
-MAY_BE_EMPTY = ("identity/review", "fraud/model", "fraud/cases", "fraud/metrics")
-"""Among thirty people there is little to review, and too little to train on."""
 
 
 @pytest.fixture(scope="module")

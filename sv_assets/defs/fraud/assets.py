@@ -1,6 +1,7 @@
 """Fraud, on the customer collections: signals of every order, the model of ordinary ones, scores, cases, and how well it goes."""
 
 import datetime as dt
+import time
 from collections import Counter
 from typing import Any
 
@@ -67,7 +68,7 @@ class ModelConfig(dg.Config):
     **_COMMON,
 )
 def model(context: dg.AssetExecutionContext, config: ModelConfig, mongo: MongoResource) -> dg.MaterializeResult:
-    settings = load_settings()
+    settings, started = load_settings(), time.monotonic()
     with explained_failures(), mongo.store() as store:
         known, trained = refresh_model(store, settings, dt.datetime.now(dt.timezone.utc), again=config.again)
         metadata: Document = {**place_of(store, "fraud", "models"), WRITTEN: int(trained), "trained_now": trained}
@@ -83,7 +84,7 @@ def model(context: dg.AssetExecutionContext, config: ModelConfig, mongo: MongoRe
                 "orders_compared": found.orders,
                 "drift": dg.MetadataValue.md(picture),
             }
-        return dg.MaterializeResult(metadata=metadata)
+        return dg.MaterializeResult(metadata={**metadata, "seconds": round(time.monotonic() - started, 3)})
 
 
 @dg.asset(
