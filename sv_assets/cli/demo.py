@@ -14,6 +14,7 @@ from sv_assets.settings import local_dir
 
 if TYPE_CHECKING:
     from sv_assets.cli.execution import RunResult
+    from sv_assets.mongo import Store
 
 SUMMARY = "demo.json"
 _STATIONS = {
@@ -23,6 +24,8 @@ _STATIONS = {
     "single_view/interactions": "interactions",
     "single_view/consents": "consents",
     "single_view/customers": "customers",
+    "fraud/signals": "fraud_signals",
+    "fraud/scores": "fraud_scores",
 }
 
 
@@ -97,11 +100,24 @@ def summarise(result: "RunResult", directory: Path) -> tuple[dict[str, Any], dic
         },
         "seconds": seconds,
         "identity": {measure: round(value, 5) for measure, value in quality.items()},
+        "fraud": _fraud(store, directory),
         "changed": sum(metadata.get(WRITTEN, 0) for metadata in result.assets.values()),
     }
     best = max(customers.find({"orders.count": {"$gte": 3}}).limit(50), key=_filled, default=None)
     store.close()
     return summary, masked(best) if best else None
+
+
+def _fraud(store: "Store", directory: Path) -> dict[str, Any] | None:
+    """How much of the planted fraud is found; None where none was planted."""
+    from sv_assets.fraud.evaluate import quality_of_store, read_truth
+    from sv_assets.local.generator.fraud_truth import FILE
+
+    truth = read_truth(directory / FILE) if (directory / FILE).exists() else {}
+    if not any(planted.fraud for planted in truth.values()):
+        return None
+    found = quality_of_store(store, truth, [10])
+    return {name: found[name] for name in ("flagged", "precision", "recall", "incidents", "incidents_found")}
 
 
 def _filled(customer: dict[str, Any]) -> tuple[int, int]:
@@ -126,6 +142,11 @@ def _show(summary: dict[str, Any], sample: dict[str, Any] | None, result: "RunRe
     console.print(
         f"Identity against the generator's truth: precision {quality['precision']:.2%}, recall {quality['recall']:.2%}.\n"
     )
+    if fraud := summary["fraud"]:
+        console.print(
+            f"Fraud against the generator's truth: precision {fraud['precision'] or 0:.1%}, recall {fraud['recall'] or 0:.1%}, "
+            f"{fraud['incidents_found']} of {fraud['incidents']} incidents found.\n"
+        )
     show_failed_checks(result.checks)
     if sample:
         _show_customer(sample)

@@ -14,7 +14,6 @@ from sv_assets.fraud import keys
 from sv_assets.fraud.settings import FraudSettings
 from sv_assets.mongo import Document
 
-FULL_REFUND = 0.9
 MOST_REFUNDS = 50
 
 
@@ -100,16 +99,13 @@ def document_of(
         "opened_at": opened,
         "changed_at": moment(party.get("observed_at")) if party and opened else None,
         "merged_at": sorted(set(merges)),
-        "declined": sum(_word(payment.get("status")) in _DECLINED for payment in order.get("payments", ())),
+        "declined": sum(_word(p.get("status")) in settings.words_of_declined for p in order.get("payments", ())),
         "cancelled": _word(order.get("status")) in settings.words_of_cancelled,
         "placeholders": _placeholders(party),
         "unreachable": party is not None and not any(compared.get(n) for n in ("emails", "mobiles", "lines")),
         "refunds": _refunds(order, total, settings),
         "fraud": fraud,
     }
-
-
-_DECLINED = frozenset({"failed", "declined", "refused", "rejected", "error"})
 
 
 _NOT_PLAIN = frozenset({"id", "keys", "refunds", "merged_at", "by_kind"})

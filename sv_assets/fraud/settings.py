@@ -81,9 +81,10 @@ class DriftSettings(Entry):
 
 
 class FraudSettings(Entry):
-    """All of it. `cancelled` and `chargebacks` are the words of the systems for such orders and refunds."""
+    """All of it. `cancelled`, `declined` and `chargebacks` are the systems' words for such orders, payments and refunds."""
 
     cancelled: list[str] = []
+    declined: list[str] = []
     chargebacks: list[str] = []
     rules: Annotated[list[Rule], Field(min_length=1)]
     anomaly: list[Anomaly] = []
@@ -103,6 +104,10 @@ class FraudSettings(Entry):
         return frozenset(word.casefold() for word in self.cancelled)
 
     @cached_property
+    def words_of_declined(self) -> frozenset[str]:
+        return frozenset(word.casefold() for word in self.declined)
+
+    @cached_property
     def words_of_chargebacks(self) -> frozenset[str]:
         return frozenset(word.casefold() for word in self.chargebacks)
 
@@ -112,6 +117,7 @@ class FraudSettings(Entry):
         declared = {
             "form": FORM,
             "cancelled": sorted(self.words_of_cancelled),
+            "declined": sorted(self.words_of_declined),
             "back": sorted(self.words_of_chargebacks),
         }
         return content_hash(declared)[:12]

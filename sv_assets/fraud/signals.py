@@ -210,8 +210,8 @@ def _own(fact: "Fact", around: Around, window: dt.timedelta) -> Sequence["Fact"]
 
 
 def _is_young(fact: "Fact") -> bool:
-    """True for guests, and for accounts younger than a month when they ordered."""
-    return fact.opened_at is None or fact.at - fact.opened_at < _YOUNG
+    """True for guests, and for accounts younger than a month when they ordered. Of others nobody says how old they are."""
+    return fact.guest if fact.opened_at is None else fact.at - fact.opened_at < _YOUNG
 
 
 def _known_for(fact: "Fact", around: Around) -> dt.timedelta:
