@@ -160,7 +160,7 @@ def _gone(name: str, identifier: str, readers: tuple[str, ...]) -> UpdateOne:
 
 def resolved(fact: Document, ids: dict[str, str]) -> Document:
     """The fact with the customer_id that its party has, and the hash that tells whether it changed."""
-    fact = {**fact, "customer_id": ids.get(fact["party"])}
+    fact = {**fact, "customer_id": fact.get("pseudonym", ids.get(fact["party"]))}
     if fact["customer_id"] is None:
         fact["unresolved"] = True
     else:

@@ -147,6 +147,7 @@ def _order(
     feed = source.entry.feeds.order
     assert feed is not None
     number = field_value(source, header, feed.number)
+    erased = header["_sv"].get("erased")  # whose it was is known no more; the amounts are kept for the law
     lists = {name: sorted(parts.get(name, []), key=_in_order_of(name)) for name in PARTS.values()}
     return {
         "_id": identifier,
@@ -158,10 +159,11 @@ def _order(
         "currency": field_value(source, header, feed.currency),
         "channel": field_value(source, header, feed.channel),
         "postcode": field_value(source, header, feed.postcode),
-        "device": field_value(source, header, feed.device),
-        "delivery_address": _place(source, header, feed.delivery_address),
-        "billing_address": _place(source, header, feed.billing_address),
-        "party": party_of(catalogue, source, feed.party, header),
+        "device": None if erased else field_value(source, header, feed.device),
+        "delivery_address": None if erased else _place(source, header, feed.delivery_address),
+        "billing_address": None if erased else _place(source, header, feed.billing_address),
+        "party": None if erased else party_of(catalogue, source, feed.party, header),
+        **({"pseudonym": erased["pseudonym"], "retained_until": erased["until"]} if erased else {}),
         **lists,
         "keys": keys.of_order(number, lists["deliveries"]),
         "records": sorted(

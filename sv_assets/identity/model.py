@@ -124,7 +124,7 @@ class Model:
 
     @classmethod
     def from_document(cls, document: Document) -> "Model":
-        return cls(
+        model = cls(
             levels={name: tuple(LevelModel(*p) for p in levels) for name, levels in document["levels"].items()},
             matches=document["matches"],
             households=document["households"],
@@ -133,6 +133,9 @@ class Model:
             trained_on=document["trained_on"],
             created_at=document["created_at"],
         )
+        if "_id" in document:  # it keeps its version, also where names of erased people were taken out of it
+            model.__dict__["version"] = document["_id"]
+        return model
 
 
 def built_in(identifiers: Sequence[str] = ()) -> Model:

@@ -183,7 +183,7 @@ def _quotes_of(work: _Work, source: Source, rows: list[Document]) -> dict[Any, l
                 work.catalogue, orders, feed.party, order
             )
             for order in find_many(work.store.landing[orders.key], column, wanted)
-            if not order["_sv"]["deleted"]
+            if not order["_sv"]["deleted"] and "erased" not in order["_sv"]
         }
         for row, value in named.items():
             if not isinstance(value, (dict, list)) and value in wanted:
@@ -251,7 +251,11 @@ def _party_record(
     def value(spec: str | None) -> Any:
         return field_value(source, row, spec)
 
-    deleted = row["_sv"]["deleted"] or (feed.when_empty is not None and value(feed.when_empty) is not None)
+    deleted = (
+        row["_sv"]["deleted"]
+        or "erased" in row["_sv"]
+        or (feed.when_empty is not None and value(feed.when_empty) is not None)
+    )
     name = {part: value(getattr(feed.name, part)) for part in type(feed.name).model_fields if getattr(feed.name, part)}
     emails = [v for spec in feed.email if isinstance(v := value(spec), str)]
     phones = [v for spec in feed.phone if isinstance(v := value(spec), str)]

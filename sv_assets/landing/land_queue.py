@@ -158,7 +158,8 @@ class _Landing:
         """Archive, then landing and quarantine. All of it is acknowledged by a majority when this returns; where it
         raises, nothing is counted as landed, and the same may be landed again."""
         now = dt.datetime.now(dt.timezone.utc)
-        for day, count in self.archive.put(opened, now, self.writer.run_id).items():
+        kept = self.writer.suppression.open_messages(opened)
+        for day, count in self.archive.put(kept, now, self.writer.run_id).items():
             self.days[day] = self.days.get(day, 0) + count
         outcome = replace(self.outcome)
         _write(self.writer, opened, outcome)

@@ -14,6 +14,7 @@ from sv_assets.landing.quarantine import Quarantine
 from sv_assets.landing.shapes import shape_of
 from sv_assets.landing.skip import why_not_now
 from sv_assets.landing.statements import tombstone
+from sv_assets.ledger import dropped
 from sv_assets.mongo import Document, Store, bulk_write, explained_mongo_errors, in_batches
 from sv_assets.sources.capture import CaptureReader, open_reader
 from sv_assets.sources.database import LegacyDatabase, open_database
@@ -90,13 +91,16 @@ def compare(
     source = shape.source
     collection = store.landing[source.key]
     found = Reconciliation(count_rows(database, shape, reader.believable()), _roughly_live(collection))
-    waiting = Quarantine(store, source.key).count()
+    waiting = Quarantine(store, source.key).count() + dropped(store, source.key)
     if not compare_all and found.landed + waiting <= found.in_source:
         return found
     found.compared = True
     version = reader.deletion_version()
     origin = Origin(source, run_id, dt.datetime.now(dt.timezone.utc))
-    landed = (d["_id"] for d in collection.find({}, {"_sv.deleted": 1}) if not d["_sv"]["deleted"])
+    fields = {"_sv.deleted": 1, "_sv.erased.until": 1}
+    landed = (
+        d["_id"] for d in collection.find({}, fields) if not d["_sv"]["deleted"] and "erased" not in d["_sv"]
+    )  # what the law wants of an erased person stays, whatever its source does
     with MissingKeys(landed, reader.keys(), found.landed) as missing:
         found.gone = sum(1 for _ in missing)
         if found.gone > found.landed * source.table.max_delete_share and not allow_deletes:

@@ -19,5 +19,5 @@ def forget(store: Store, source: Source) -> int:
     if source.is_queue:
         lowest |= {"_sv.op": MISSING, "_sv.deleted": True, "_sv.extracted_at": dt.datetime.now(dt.timezone.utc)}
         lowest |= {"_sv.pending": source.stations} if source.stations else {}
-    changed = store.landing[source.key].update_many({}, {"$set": lowest})
+    changed = store.landing[source.key].update_many({"_sv.erased": None}, {"$set": lowest})
     return changed.modified_count

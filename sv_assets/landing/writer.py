@@ -24,6 +24,7 @@ from sv_assets.landing.documents import (
 )
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.landing.statements import deletion, upsert
+from sv_assets.landing.suppression import Suppression
 from sv_assets.mongo import DUPLICATE_KEY, Document, Store, bulk_write, ensure_indexes, in_batches
 from sv_assets.sources.records import Batch, Deletion, Position, Record, Rejected, Version
 
@@ -43,6 +44,8 @@ class Outcome:
     stale: int = 0
     deleted: int = 0
     quarantined: int = 0
+    suppressed: int = 0
+    """Of people who were erased."""
     by_partition: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -63,6 +66,7 @@ class Prepared:
     records: dict[object, Record]
     deletions: list[Deletion]
     rejected: list[Rejected]
+    suppressed: int = 0
     upserts: list[UpdateOne] | None = None
     """The writes of all documents, where they will be sent without asking what is there."""
     stored: dict[object, Document] | None = None
@@ -82,6 +86,7 @@ class LandingWriter:
         self.run_id = run_id
         self.collection = store.landing[source.key]
         self.quarantine = Quarantine(store, source.key)
+        self.suppression = Suppression(store, catalogue, source)
         ensure_indexes(self.collection, landing_indexes(catalogue, source))
         self._pending_depends_on_row = pending_depends_on_row(catalogue, source)
         may_be_empty = not (goes_on or source.is_queue)
@@ -89,7 +94,10 @@ class LandingWriter:
         self._ask_first = True
 
     def prepare(self, batch: Batch) -> Prepared:
-        """The documents of a batch, the newest of each key; those that BSON cannot take are rejected."""
+        """The documents of a batch, the newest of each key; those that BSON cannot take are rejected.
+
+        Nothing is in it of people who were erased."""
+        read, batch = batch.read, self.suppression.clean(batch)
         origin = Origin(self.source, self.run_id, batch.extracted_at)
         records = newest_per_key(batch.records)
         rejected = list(batch.rejected)
@@ -104,8 +112,9 @@ class LandingWriter:
         asks = self._is_first_load or self._ask_first or self.source.is_queue
         upserts = None if asks else [upsert(document, from_log=batch.from_log) for document in documents.values()]
         return Prepared(
-            batch.position, batch.read, origin, batch.from_log, documents, records, batch.deletions, rejected, upserts
-        )
+            batch.position, read, origin, batch.from_log, documents, records, batch.deletions, rejected,
+            read - batch.read, upserts,
+        )  # fmt: skip
 
     def write(self, batch: Batch, outcome: Outcome) -> list[Rejected]:
         """Land the batch, and add to `outcome`. All of it is acknowledged by a majority when this returns.
@@ -122,7 +131,8 @@ class LandingWriter:
         """Land what was prepared, and add to `outcome`. All of it is acknowledged by a majority when this returns."""
         documents, rejected = prepared.documents, prepared.rejected
         outcome.read += prepared.read
-        outcome.stale += prepared.read - len(documents) - len(rejected) - len(prepared.deletions)
+        outcome.suppressed += prepared.suppressed
+        outcome.stale += prepared.read - prepared.suppressed - len(documents) - len(rejected) - len(prepared.deletions)
         if not self.source.is_queue and self.source.table.partitions:
             days = Counter(partition for key in documents if (partition := prepared.records[key].partition))
             outcome.by_partition = dict(Counter(outcome.by_partition) + days)
@@ -141,6 +151,8 @@ class LandingWriter:
         if rejected:
             self.quarantine.put(rejected, self.run_id)
             outcome.quarantined += len(rejected)
+        if self.suppression.changed():
+            self.suppression.take_back(prepared.records.values())
 
     def _stored(self, keys: Iterable[object]) -> dict[object, Document]:
         """What is known of the landed documents of these keys."""

@@ -20,6 +20,8 @@ from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.documents import Origin, encoded_fields, landing_document
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.landing.reconcile import live_count, needs_reconciliation
+from sv_assets.landing.suppression import Suppression
+from sv_assets.ledger import dropped, kept_of_erased
 from sv_assets.mongo import Document, in_batches
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import Subject
@@ -60,6 +62,10 @@ class Comparison:
     missing_days: Counter[str] = field(default_factory=Counter)
     ahead: int = 0
     """Rows beyond the mark, counted where the whole table was not read."""
+    erased: int = 0
+    """Rows of people who were erased, which the source may still have."""
+    kept_of_erased: int = 0
+    """Rows that the law wants kept of people who were erased, which the source may have no more."""
 
 
 def compare(subject: Subject, database: LegacyDatabase, shape: TableShape, drifted: frozenset[str]) -> Comparison:
@@ -80,6 +86,7 @@ def compare(subject: Subject, database: LegacyDatabase, shape: TableShape, drift
             found.missing_count -= len(held)
     # In this order, so that what is written meanwhile is among the rows ahead.
     found.live_rows = live_count(subject.landed)
+    found.erased, found.kept_of_erased = dropped(store, source.key), kept_of_erased(store, source.key)
     found.source_rows = count_rows(database, shape)
     if mark is not None and not found.whole:
         found.ahead = count_rows(database, shape, [_beyond(database, shape, mark)])
@@ -91,9 +98,9 @@ def row_count_matches_source(subject: Subject, found: Comparison, copies: int) -
 
     Rows that were deleted or inserted since landing looked are no fault yet: only what is still so after it looked again.
     """
-    gone = max(found.live_rows - found.source_rows, 0)
+    gone = max(found.live_rows - found.kept_of_erased - found.source_rows, 0)
     on_the_way = found.on_the_way if found.whole else max(found.on_the_way, found.ahead)
-    lacking = max(found.source_rows - found.live_rows - found.waiting - on_the_way - copies, 0)
+    lacking = max(found.source_rows - found.live_rows - found.waiting - found.erased - on_the_way - copies, 0)
     missing = max(found.missing_count - copies, 0)
     if _has_mark(subject) and not found.whole:
         missing = max(missing, lacking)
@@ -103,6 +110,8 @@ def row_count_matches_source(subject: Subject, found: Comparison, copies: int) -
         "source_rows": found.source_rows, "live_rows": found.live_rows, "quarantined": found.waiting,
         "on_the_way": on_the_way, "missing": missing, "gone": gone, "copies_not_landed": copies,
     }  # fmt: skip
+    if found.erased:
+        figures["erased"] = found.erased
     if found.missing_days:
         figures["missing_by_day"] = _named(found.missing_days)
     sentence = (
@@ -181,6 +190,7 @@ def _pages(subject: Subject, database: LegacyDatabase, shape: TableShape, found:
     after = (kept.find_one({"_id": subject.source.key}) or {}).get("scan_after")
     begun_at_first = after is None
     limit = subject.source.table.expect.audit_rows
+    suppression = Suppression(subject.store, subject.catalogue, subject.source)
     for _ in ("from there", "from the first"):
         position: Position | None = None if after is None else {"scan_after": after, "then": {}}
         for batch in open_reader(database, shape).read(position):
@@ -188,7 +198,8 @@ def _pages(subject: Subject, database: LegacyDatabase, shape: TableShape, found:
                 after = None
                 break
             found.compared += batch.read
-            yield batch.records
+            erased = suppression.erased_of(batch.records)
+            yield [record for record in batch.records if record.key not in erased]
             after = batch.position["scan_after"]
             if found.compared >= limit:
                 break

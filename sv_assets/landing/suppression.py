@@ -1,0 +1,438 @@
+"""Who was erased does not come back: what every way into landing asks of the ledger before anything touches the disk.
+
+| what is read                                                     | what becomes of it                                      |
+|------------------------------------------------------------------|---------------------------------------------------------|
+| a row or message whose source key was erased                     | dropped, for ever                                       |
+| … where that key is an e-mail address or phone number            | dropped, unless it says that it is of after the erasure |
+| a row that points to an erased row, or is a part of its orders   | dropped, for ever                                       |
+| … of those what the law wants kept (orders, their lines, money)  | lands reduced to the declared fields, without a person  |
+| a row that holds a contact of who was erased (and their name,    | dropped, unless it says that it is of after the erasure |
+| where others share the contact)                                  |                                                         |
+
+"Of after the erasure": a moment in the row that its feeds name (`observed_at`, `placed_at` …), or the time at which its
+message was sent. So who comes back as a new customer, under a new key, is a new person.
+"""
+
+import datetime as dt
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pymongo import UpdateOne
+
+from sv_assets.catalogue.entry import Const
+from sv_assets.catalogue.entry import Entry as Mapped
+from sv_assets.catalogue.feeds import OrderReference, Reference
+from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.source import Source
+from sv_assets.landing.documents import field_path, field_value
+from sv_assets.ledger import (
+    Entry,
+    Ledger,
+    Policy,
+    Trace,
+    contact_trace,
+    contacts_in,
+    name_forms,
+    open_ledger,
+    order_trace,
+    record_trace,
+    revision,
+)
+from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches
+from sv_assets.sources.keys import key_text, key_value
+from sv_assets.sources.messages import Message, Opened
+from sv_assets.sources.records import Batch, Record, Rejected
+
+_BOOKKEEPING = ("system", "table", "op", "extracted_at", "run_id", "deleted", "version", "key", "sent_at")
+ORDER_PARTS = ("order_line", "payment", "refund", "delivery")
+_REFERENCES = ("order", "order_line", "payment", "refund", "delivery")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a row says of who it is about: traces that decide by themselves, those that decide only of what is older than
+    the erasure, and the moments that it names."""
+
+    own: Trace
+    decisive: tuple[Trace, ...]
+    doubtful: tuple[Trace, ...]
+    moments: tuple[dt.datetime, ...]
+
+
+class Suppression:
+    """Asks the ledger about the records of one source. Costs one look-up a batch where nobody was ever erased."""
+
+    def __init__(self, store: Store, catalogue: Catalogue, source: Source) -> None:
+        self._store, self._catalogue, self._source = store, catalogue, source
+        self._ledger: Ledger | None = None
+        self._revision = 0
+
+    def changed(self) -> bool:
+        """True if somebody was erased since the last batch was asked about."""
+        return revision(self._store) != self._revision
+
+    def clean(self, batch: Batch) -> Batch:
+        """The batch without what was erased; what must be kept of it is reduced."""
+        ledger = self._opened()
+        if ledger is None:
+            return batch
+        told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in batch.records]
+        found = self._judged(ledger, told, [r.key for r in batch.records])
+        records: list[Record] = [r for r, entry in zip(batch.records, found, strict=True) if entry is None]
+        hit = [(r, t, entry) for r, t, entry in zip(batch.records, told, found, strict=True) if entry is not None]
+        if hit:
+            records += self._what_is_kept(ledger, hit)
+        deletions = batch.deletions
+        if deletions:
+            asked = {record_trace(self._source.key, gone.key_text): gone for gone in deletions}
+            gone_already = ledger.entries(asked)
+            deletions = [gone for trace, gone in asked.items() if trace not in gone_already]
+        rejected = self._rejected(ledger, batch.rejected)
+        return replace(batch, records=records, rejected=rejected, deletions=deletions)
+
+    def open_messages(self, opened: Iterable[Opened]) -> list[Opened]:
+        """The messages that may be archived; what was erased is neither kept nor landed, and leaves its queue."""
+        opened = list(opened)
+        ledger = self._opened()
+        if ledger is None:
+            return opened
+        told = [told_by_message(self._catalogue, self._source, one) for one in opened]
+        keys = [one.content.key if isinstance(one.content, Record) else None for one in opened]
+        found = self._judged(ledger, told, keys)
+        return [one for one, entry in zip(opened, found, strict=True) if entry is None]
+
+    def erased_of(self, records: Iterable[Record]) -> set[Any]:
+        """The keys of those records that were erased: they are not expected in landing, or not as they stand in the source."""
+        records = list(records)
+        ledger = self._opened()
+        if ledger is None:
+            return set()
+        told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in records]
+        found = self._judged(ledger, told, [r.key for r in records])
+        return {record.key for record, entry in zip(records, found, strict=True) if entry is not None}
+
+    def take_back(self, records: Iterable[Record]) -> None:
+        """Take out of landing again what was erased while its batch was written."""
+        records = list(records)
+        ledger = self._opened()
+        if ledger is None:
+            return
+        told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in records]
+        found = [entry if doubt is None else None for entry, doubt in _decided(ledger, told)]
+        hit = [(r, t, entry) for r, t, entry in zip(records, told, found, strict=True) if entry is not None]
+        columns = kept_columns(self._catalogue, self._source, ledger.policy)
+        kept = {r.key for r, t, entry in hit if columns and _is_of_an_order(self._source, t, entry)}
+        self._delete(r.key for r, _, _ in hit if r.key not in kept)
+        reduce_landed(self._store, self._catalogue, self._source, kept, ledger.policy)
+
+    def _opened(self) -> Ledger | None:
+        self._ledger = open_ledger(self._store)
+        self._revision = self._ledger.revision if self._ledger else 0
+        return self._ledger
+
+    def _delete(self, identifiers: Iterable[Any]) -> int:
+        """What a run left that was killed between writing a batch and asking again."""
+        landed = self._store.landing[self._source.key]
+        return sum(landed.delete_many({"_id": {"$in": ids}}).deleted_count for ids in in_batches(identifiers, 500))
+
+    def _what_is_kept(self, ledger: Ledger, hit: list[tuple[Record, Told, Entry]]) -> list[Record]:
+        """Of the erased rows those that the law wants, reduced, unless they stand there so already."""
+        columns = kept_columns(self._catalogue, self._source, ledger.policy)
+        keeps = [(r, t, entry) for r, t, entry in hit if columns and _is_of_an_order(self._source, t, entry)]
+        kept_ids = {r.key for r, _, _ in keeps}
+        self._delete(r.key for r, _, _ in hit if r.key not in kept_ids)
+        fields = {"_sv.erased": 1}
+        there = {
+            d["_id"]
+            for d in find_many(self._store.landing[self._source.key], "_id", kept_ids, fields)
+            if "erased" in d["_sv"]
+        }
+        now = dt.datetime.now(dt.timezone.utc)
+        made = []
+        for record, told, _ in keeps:
+            until = retained_until(told.moments, ledger.policy, now)
+            if record.key not in there and until > now:
+                made.append(reduced(self._source, record, columns, until))
+        return made
+
+    def _rejected(self, ledger: Ledger, rejected: list[Rejected]) -> list[Rejected]:
+        """Without rows of erased keys, and what holds a contact of who was erased."""
+        if not rejected:
+            return rejected
+        told = [told_by_raw(self._source, item.key_text, item.raw) for item in rejected]
+        found = _decided(ledger, told)
+        return [item for item, (entry, _) in zip(rejected, found, strict=True) if entry is None]
+
+    def _judged(self, ledger: Ledger, told: list[Told], keys: list[Any]) -> list[Entry | None]:
+        """As `_decided`; but what stands in landing was somebody else's when the person was erased, and is so still."""
+        found = _decided(ledger, told)
+        doubted = [key for key, (_, doubt) in zip(keys, found, strict=True) if doubt is not None and key is not None]
+        there = {d["_id"] for d in find_many(self._store.landing[self._source.key], "_id", doubted, {"_id": 1})}
+        return [
+            None if doubt is not None and key is not None and key in there else entry
+            for key, (entry, doubt) in zip(keys, found, strict=True)
+        ]
+
+
+# --- what a row says ------------------------------------------------------------------------------------------------------
+
+
+def told_by(
+    catalogue: Catalogue, source: Source, key: str, fields: Document, sent_at: dt.datetime | None = None
+) -> Told:
+    """What a landed row, or one that is to land, says of who it is about."""
+    feeds = source.entry.feeds
+    decisive: list[Trace] = []
+    doubtful: list[Trace] = []
+    moments: list[dt.datetime] = [sent_at] if sent_at else []
+    for reference in references(source):
+        value = key_value(field_value(source, fields, reference.key))
+        if value is not None and not isinstance(value, (dict, list)):
+            decisive.append(record_trace(catalogue.referred(source, reference).key, key_text(value)))
+    contacts = _contacts(source, fields)
+    for feed, order in order_references(source):
+        if feed not in ORDER_PARTS and contacts:
+            continue  # who calls about an order may be another than who placed it
+        value = key_value(field_value(source, fields, order.id or order.number))
+        if value is None or isinstance(value, (dict, list)):
+            continue
+        orders = catalogue.order_source(order.system or source.system)
+        trace = order_trace(orders.key, "id" if order.id else "number", key_text(value))
+        (decisive if feed in ORDER_PARTS else doubtful).append(trace)
+    said: Iterable[Mapped | None] = (
+        feeds.party,
+        feeds.order,
+        feeds.interaction,
+        feeds.delivery,
+        feeds.payment,
+        feeds.refund,
+    )
+    for mapping in (*said, *feeds.consent):
+        for name in ("observed_at", "placed_at", "at", "paid_at", "refunded_at"):
+            if mapping is not None and (at := _moment(field_value(source, fields, getattr(mapping, name, None)))):
+                moments.append(at)
+    doubtful += contacts
+    return Told(record_trace(source.key, key), tuple(decisive), tuple(doubtful), tuple(moments))
+
+
+def told_by_raw(source: Source, key: str, raw: Mapping[str, Any]) -> Told:
+    """The same of what could not be converted: its key, and the contacts anywhere in it."""
+    text = "\n".join(_texts(raw))
+    sent_at = raw.get("sent_at")
+    contacts = tuple(contact_trace(contact) for contact in sorted(contacts_in(text)))
+    return Told(record_trace(source.key, key), (), contacts, (sent_at,) if isinstance(sent_at, dt.datetime) else ())
+
+
+def told_by_message(catalogue: Catalogue, source: Source, opened: Opened) -> Told:
+    """The same of a message, opened or not."""
+    content, message = opened.content, opened.message
+    if isinstance(content, Record):
+        return told_by(catalogue, source, content.key_text, content.fields, message.sent_at)
+    return told_by_raw(source, content.key_text, raw_text(message))
+
+
+def raw_text(message: Message) -> dict[str, Any]:
+    return {"body": message.body, "payload": message.payload, "sent_at": message.sent_at}
+
+
+def references(source: Source) -> Iterable[Reference]:
+    """The references by which a row belongs to a person (not those by which it says that two are one)."""
+    feeds = source.entry.feeds
+    if feeds.address:
+        yield feeds.address.party
+    for feed in (feeds.order, feeds.interaction, *feeds.consent):
+        if feed is not None and isinstance(feed.party, Reference):
+            yield feed.party
+
+
+def order_references(source: Source) -> Iterable[tuple[str, OrderReference]]:
+    feeds = source.entry.feeds
+    for name in (*ORDER_PARTS, "interaction"):
+        feed = getattr(feeds, name)
+        if feed is not None and feed.order is not None:
+            yield name, feed.order
+    if feeds.party is not None:
+        for quoted in feeds.party.quotes:
+            yield "party", quoted
+
+
+def _contacts(source: Source, fields: Document) -> list[Trace]:
+    """The contacts of the person that a row describes: by its feed, or where it has none, by the columns declared as contacts."""
+    party = source.entry.feeds.party
+    if party is not None:
+        specs = [*party.email, *party.phone]
+        first, last, full = (
+            field_value(source, fields, getattr(party.name, part)) for part in ("first", "last", "full")
+        )
+    else:
+        specs = [name for name, kind in source.entry.pii.items() if kind == "contact"]
+        first = last = full = None
+    values = [value for spec in specs if isinstance(value := field_value(source, fields, spec), str)]
+    contacts = sorted({contact for value in values for contact in contacts_in(value)})
+    names = sorted(name_forms(_text(first), _text(last), _text(full)))
+    return [contact_trace(contact, name) for contact in contacts for name in (None, *names)]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes):
+        yield value.decode(errors="replace")
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, dt.datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
+
+
+# --- what that means --------------------------------------------------------------------------------------------------------
+
+
+Decided = tuple[Entry | None, Trace | None]
+"""The entry for which a row may not land as it is, and where only a doubtful trace says so, that trace."""
+
+
+def _decided(ledger: Ledger, told: list[Told]) -> list[Decided]:
+    asked = {trace for one in told for trace in (one.own, *one.decisive, *one.doubtful)}
+    entries = ledger.entries(asked)
+    return [_decide(one, entries) for one in told] if entries else [(None, None)] * len(told)
+
+
+def _decide(told: Told, entries: Mapping[Trace, Entry]) -> Decided:
+    own = entries.get(told.own)
+    if own is not None and not (own.natural and _is_of_after(told, own)):
+        return own, None
+    for trace in told.decisive:
+        if entry := entries.get(trace):
+            return entry, None
+    for trace in told.doubtful:
+        if (entry := entries.get(trace)) and not _is_of_after(told, entry):
+            return entry, trace
+    return None, None
+
+
+def _is_of_after(told: Told, entry: Entry) -> bool:
+    return any(at > entry.at for at in told.moments)
+
+
+def _is_of_an_order(source: Source, told: Told, entry: Entry) -> bool:
+    """True for an order, and for what is a part of one, of who was erased: the law may want it."""
+    return any(source.feeds_into(feed) for feed in _REFERENCES) and (
+        entry.action == "reduce" or bool(told.decisive) or source.feeds_into("order")
+    )
+
+
+def retained_until(moments: Iterable[dt.datetime], policy: Policy, now: dt.datetime) -> dt.datetime:
+    """Until when what the law wants is kept: counted from the last moment that it names, at most from now."""
+    latest = max((at for at in moments if at <= now), default=now)
+    until = latest + dt.timedelta(days=policy.keep_days)
+    return until.replace(microsecond=0)
+
+
+def kept_columns(catalogue: Catalogue, source: Source, policy: Policy) -> list[str]:
+    """The columns (or paths) of a source that are kept of an erased person's rows; none where such rows go as a whole."""
+    columns: set[str] = set()
+    for feed, names in policy.keep.items():
+        mapping = getattr(source.entry.feeds, feed, None)
+        if not mapping or isinstance(mapping, list):
+            continue
+        columns.update(
+            spec
+            for name in names
+            if isinstance(spec := getattr(mapping, name, None), str) and not isinstance(spec, Const)
+        )
+        order = getattr(mapping, "order", None)
+        if isinstance(order, OrderReference):
+            columns.add(order.id or order.number or "")
+    if not columns:
+        return []
+    personal = {name for name, kind in source.entry.pii.items()}
+    key = [source.queue.key] if source.is_queue else source.table.key
+    return sorted((columns - personal) | set(key))
+
+
+def reduced_fields(source: Source, fields: Document, columns: Iterable[str]) -> Document:
+    """Of the fields of a row (or of the body of a message) only these columns."""
+    made: Document = {}
+    for column in columns:
+        value: Any = fields
+        parts = field_path(source, column).split(".") if source.is_queue else [column]
+        for part in parts:
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is None:
+            continue
+        place = made
+        for part in parts[:-1]:
+            place = place.setdefault(part, {})
+        place[parts[-1]] = value
+    return made
+
+
+def reduce_landed(store: Store, catalogue: Catalogue, source: Source, keys: Iterable[Any], policy: Policy) -> int:
+    """Reduce landed rows to what the law wants, and put them on their work lists; what is reduced already stays as it is.
+
+    Rows that are deleted at their source, and those whose time is over, go as a whole. Returns how many were reduced.
+    """
+    columns = kept_columns(catalogue, source, policy)
+    landed = store.landing[source.key]
+    now = dt.datetime.now(dt.timezone.utc)
+    changed = 0
+    for batch in in_batches(keys, 500):
+        updates, gone = [], []
+        for row in landed.find({"_id": {"$in": batch}}):
+            if "erased" in row["_sv"]:
+                continue
+            until = retained_until(told_by(catalogue, source, key_text(row["_id"]), row).moments, policy, now)
+            if row["_sv"]["deleted"] or not columns or until <= now:
+                gone.append(row["_id"])
+                continue
+            fields = reduced_fields(source, row, columns)
+            kept = {name: row["_sv"][name] for name in _BOOKKEEPING if name in row["_sv"]}
+            made: Document = {"_id": row["_id"], **fields, "_sv": {**kept, "erased": mark_of(until)}}
+            made["_sv"]["hash"] = content_hash(made)
+            if source.stations:
+                made["_sv"]["pending"] = list(source.stations)
+            updates.append(UpdateOne({"_id": row["_id"]}, [{"$replaceWith": {"$literal": made}}]))
+        changed += bulk_write(landed, updates)[1]
+        if gone:
+            landed.delete_many({"_id": {"$in": gone}})
+    return changed
+
+
+def mark_of(until: dt.datetime) -> Document:
+    """What stands under `_sv.erased` of a row that is kept for the law: a name that leads nowhere, and until when."""
+    return {"pseudonym": f"E{secrets.token_hex(10)}", "until": until}
+
+
+def reduced(source: Source, record: Record, columns: list[str], until: dt.datetime) -> Record:
+    """A record as far as the law wants it."""
+    wanted = set(columns)
+    marks = {
+        kind: kept
+        for kind, by_column in (record.marks or {}).items()
+        if (kept := {column: value for column, value in by_column.items() if column in wanted})
+    }
+    return replace(
+        record,
+        fields=reduced_fields(source, record.fields, columns),
+        marks={**marks, "erased": mark_of(until)},
+        message=None,
+    )

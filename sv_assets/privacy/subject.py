@@ -1,0 +1,437 @@
+"""Who a request is about: evidence, and everything by which the person is known in any collection.
+
+A person is a customer with its aliases, and every other customer or record that shares an e-mail address or phone number
+with them under a name that may be theirs (`Jane Smith`, `J. Smith`, `Smyth, Jane`): what identity did not dare to join is
+theirs all the same. Who shares a contact under another name, title or birth date is somebody else.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rapidfuzz.distance import JaroWinkler
+
+from sv_assets.customers import keys
+from sv_assets.customers.find import Question
+from sv_assets.errors import ConfigurationError
+from sv_assets.identity import normalise
+from sv_assets.identity.customer_ids import resolve
+from sv_assets.ledger import contacts_in, name_forms
+from sv_assets.mongo import Document, Store, find_many
+from sv_assets.sources.keys import key_text
+
+MOST_SHARING = 25
+"""A contact that more customers share says nothing about who somebody is."""
+MOST_CANDIDATES = 20
+ALIKE = 0.9
+"""From here on two spellings may be one name (Jaro and Winkler)."""
+PROOFS_NEEDED = 2
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the requester gave. A name alone proves nothing; it can only speak against."""
+
+    email: str | None = None
+    phone: str | None = None
+    date_of_birth: dt.date | None = None
+    postcode: str | None = None
+    house: str | None = None
+    surname: str | None = None
+    name: str | None = None
+    account: str | None = None
+    order: str | None = None
+    delivery: str | None = None
+    customer: str | None = None
+
+    def given(self) -> list[str]:
+        return [name for name in self.__dataclass_fields__ if getattr(self, name) is not None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Who it may be: what of the evidence fits, and what speaks against. Says nothing personal."""
+
+    customer_id: str
+    proofs: tuple[str, ...]
+    against: tuple[str, ...]
+
+    @property
+    def is_proven(self) -> bool:
+        return len(self.proofs) >= PROOFS_NEEDED and not self.against
+
+
+@dataclass
+class Person:
+    """Everything by which somebody is known.
+
+    `records`: their party records, by id; `why`: by record, what makes it theirs; `orders`, `interactions`, `consents` as in the
+    single view; `shared`: contacts that other people
+    have too, with the forms of their names; `others`: customers who are near (household, shared contacts,
+    merges), whose documents may name them.
+    """
+
+    customer_id: str
+    customer_ids: set[str] = field(default_factory=set)
+    records: dict[str, Document] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    orders: list[Document] = field(default_factory=list)
+    interactions: list[Document] = field(default_factory=list)
+    consents: list[Document] = field(default_factory=list)
+    shared: dict[str, set[str]] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
+
+    @property
+    def texts(self) -> set[str]:
+        """E-mail addresses and phone numbers as they are written."""
+        return {text.strip() for r in self.records.values() for text in (*r["emails"], *r["phones"]) if text.strip()}
+
+    @property
+    def contacts(self) -> set[str]:
+        """The same, in the form in which spellings meet."""
+        return {contact for text in self.texts for contact in contacts_in(text)}
+
+    @property
+    def name_forms(self) -> set[str]:
+        return {form for record in self.records.values() for form in _name_forms(record)}
+
+    @property
+    def names(self) -> set[str]:
+        """First names, surnames and whole names as they are written."""
+        return {
+            v.strip()
+            for r in self.records.values()
+            for p, v in r["name"].items()
+            if p != "title" and isinstance(v, str) and v.strip()
+        }
+
+    @property
+    def whole_names(self) -> set[str]:
+        """Names of at least two words."""
+        found: set[str] = set()
+        for record in self.records.values():
+            name = {part: v.strip() for part, v in record["name"].items() if isinstance(v, str)}
+            if name.get("first") and name.get("last"):
+                found |= {f"{name['first']} {name['last']}", f"{name['last']}, {name['first']}"}
+            if " " in name.get("full", ""):
+                found.add(name["full"])
+        return found
+
+    @property
+    def keys_by_source(self) -> dict[str, set[Any]]:
+        """By source, the keys of the rows that describe them."""
+        found: dict[str, set[Any]] = defaultdict(set)
+        for record in self.records.values():
+            found[record["source"]].add(record["key"])
+        return found
+
+    @property
+    def order_ids(self) -> set[str]:
+        return {order["_id"] for order in self.orders}
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of ours that name them: customers and records."""
+        return self.customer_ids | set(self.records)
+
+    def searched(self) -> set[str]:
+        """What a byte search looks for: contacts, whole names and ids; nothing that others have too or that is short."""
+        own = {text for text in self.texts if contacts_in(text) - self.shared.keys()}
+        own |= {
+            contact.removeprefix("e:") for contact in self.contacts - self.shared.keys() if contact.startswith("e:")
+        }
+        for record in self.records.values():
+            form = record["compared"]
+            own |= {
+                v
+                for name in ("emails", "folded", "mobiles", "lines")
+                for v in form.get(name, ())
+                if contacts_in(v) - self.shared.keys()
+            }
+        ids = self.ids | {f"{source}:{key_text(key)}" for source, found in self.keys_by_source.items() for key in found}
+        return {text for text in own | ids | self.whole_names if len(text) >= 6}
+
+
+# --- evidence -----------------------------------------------------------------------------------------------------------
+
+
+def candidates(store: Store, evidence: Evidence) -> list[Candidate]:
+    """Who it may be, the best proven first. Raises ConfigurationError where nothing was given to look by."""
+    found: set[str] = set()
+    if evidence.customer:
+        found.add(resolve(store, evidence.customer))
+    found |= _by_keys(store, evidence)
+    if not evidence.customer and not any(
+        (evidence.email, evidence.phone, evidence.account, evidence.order, evidence.delivery, evidence.postcode)
+    ):
+        raise ConfigurationError(
+            "Say who it is about: --email, --phone, --account, --order, --delivery, or --postcode with --house or --surname."
+        )
+    told = [_weighed(store, identifier, evidence) for identifier in sorted(found)[: 5 * MOST_CANDIDATES]]
+    known = [candidate for candidate in told if candidate is not None]
+    return sorted(known, key=lambda c: (len(c.against), -len(c.proofs), c.customer_id))[:MOST_CANDIDATES]
+
+
+def _by_keys(store: Store, evidence: Evidence) -> set[str]:
+    asked: list[str] = []
+    for email in _spellings(evidence.email):
+        asked += [clue.key for clue in Question(email=email).clues()]
+    if evidence.phone:
+        asked += [clue.key for clue in Question(phone=evidence.phone).clues()]
+    if evidence.account:
+        asked.append(keys.account(evidence.account))
+    if evidence.postcode and (evidence.surname or evidence.house):
+        asked += [
+            clue.key
+            for clue in Question(postcode=evidence.postcode, surname=evidence.surname, house=evidence.house).clues()
+        ]
+    found: set[str] = set()
+    for key in asked:
+        found |= {d["_id"] for d in store.single_view["customers"].find({"keys": key}, {"_id": 1}).limit(MOST_SHARING)}
+    for key in ([keys.order(evidence.order)] if evidence.order else []) + (
+        [keys.delivery(evidence.delivery)] if evidence.delivery else []
+    ):
+        found |= {
+            d["customer_id"]
+            for d in store.single_view["orders"].find({"keys": key}, {"customer_id": 1}).limit(MOST_SHARING)
+        }
+    forms = {
+        "compared.emails": list(_spellings(evidence.email)),
+        "compared.mobiles": _e164(evidence.phone),
+        "compared.lines": _e164(evidence.phone),
+    }
+    for path, values in forms.items():
+        if values:  # people whose rows were all deleted at their sources are found by nothing else
+            gone = store.identity["party_records"].find({path: {"$in": values}, "deleted": True}, {"customer_id": 1})
+            found |= {record["customer_id"] for record in gone.limit(MOST_SHARING) if record.get("customer_id")}
+    if evidence.account and ":" in evidence.account:
+        record = store.identity["party_records"].find_one({"_id": evidence.account}, {"customer_id": 1})
+        found |= {record["customer_id"]} if record and record.get("customer_id") else set()
+    return found - {None, ""}
+
+
+def _spellings(email: str | None) -> set[str]:
+    if not email:
+        return set()
+    read = normalise.email(email)
+    if read is None:
+        raise ConfigurationError("That is not an e-mail address. Give it as name@example.com.")
+    local, _, domain = read.match.partition("@")
+    return {read.match, read.folded, f"{local.partition('+')[0] or local}@{domain}"}
+
+
+def _e164(phone: str | None) -> list[str]:
+    return [number] if phone and (number := normalise.phone(phone)) else []
+
+
+def _weighed(store: Store, customer_id: str, evidence: Evidence) -> Candidate | None:
+    records = list(store.identity["party_records"].find({"customer_id": customer_id}))
+    if not records:
+        return None
+    forms = [record["compared"] for record in records]
+
+    def all_of(name: str) -> set[str]:
+        return {
+            value
+            for form in forms
+            for value in (
+                form.get(name, ()) if isinstance(form.get(name), list) else [form[name]] if name in form else []
+            )
+        }
+
+    contacts = {c for record in records for text in (*record["emails"], *record["phones"]) for c in contacts_in(text)}
+    fits: dict[str, bool] = {}
+    for contact in ("email", "phone"):
+        if given := getattr(evidence, contact):
+            fits[contact] = bool(contacts_in(given) & contacts)
+    if evidence.date_of_birth:
+        born = all_of("born")
+        fits["date of birth"] = evidence.date_of_birth.isoformat() in born
+    if evidence.postcode:
+        code = normalise.postcode(evidence.postcode)
+        fits_place = code is not None and code.unit in all_of("postcodes")
+        if evidence.house and code is not None:
+            number = keys.house_number(evidence.house)
+            fits_place = fits_place and any(
+                home.startswith(f"{number} ") and home.endswith(code.unit) for home in all_of("homes")
+            )
+        fits["address"] = fits_place
+    if evidence.account:
+        fits["account"] = any(
+            evidence.account in (r["_id"], key_text(r["key"]))
+            or keys.account(evidence.account) == keys.account(key_text(r["key"]))
+            for r in records
+        )
+    orders = [keys.order(evidence.order)] if evidence.order else []
+    orders += [keys.delivery(evidence.delivery)] if evidence.delivery else []
+    if orders:
+        fits["order"] = any(
+            d["customer_id"] == customer_id
+            for key in orders
+            for d in store.single_view["orders"].find({"keys": key}, {"customer_id": 1})
+        )
+    name = evidence.name or evidence.surname
+    against = [what for what, fit in fits.items() if not fit]
+    if name:
+        asked = (
+            normalise.person_name(full=evidence.name) if evidence.name else normalise.person_name(last=evidence.surname)
+        )
+        said = {"first": asked.first, "last": asked.last, "surnames": [asked.last] if asked.last else []}
+        if not any(may_be_one_name(said, form) for form in forms if form.get("first") or form.get("last")):
+            against.append("name")
+    return Candidate(customer_id, tuple(what for what, fit in fits.items() if fit), tuple(against))
+
+
+# --- who else is the same person ------------------------------------------------------------------------------------------
+
+
+def may_be_one_name(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """True if two compared forms may name one person; also where one of them names nobody."""
+    surnames, theirs = _surnames(one), _surnames(other)
+    if surnames and theirs and not _alike(surnames, theirs):
+        return False
+    first, second = _first_names(one), _first_names(other)
+    if not first or not second:
+        return bool(surnames and theirs) or not (first or surnames) or not (second or theirs)
+    initials = {name[0] for name in first} & {name[0] for name in second}
+    short = any(len(name) == 1 for name in (*first, *second))
+    return bool(first & second) or (short and bool(initials)) or _alike(first, second)
+
+
+def _surnames(form: Mapping[str, Any]) -> set[str]:
+    return {*form.get("surnames", ()), *([form["last"]] if form.get("last") else [])}
+
+
+def _first_names(form: Mapping[str, Any]) -> set[str]:
+    return {*form.get("given", ()), *form.get("nicknames", ()), *([form["first"]] if form.get("first") else [])}
+
+
+def _alike(some: Iterable[str], others: Iterable[str]) -> bool:
+    others = list(others)
+    return any(
+        a == b or (min(len(a), len(b)) > 2 and JaroWinkler.similarity(a, b) >= ALIKE) for a in some for b in others
+    )
+
+
+def _contradict(one: Document, other: Document) -> bool:
+    """True if two records are two people although a name may be one."""
+    a, b = one["compared"], other["compared"]
+    if a.get("born") and b.get("born"):
+        days = [dt.date.fromisoformat(form["born"]) for form in (a, b)]
+        if not normalise.same_birth_date(*days):
+            return True
+    return any(a.get(part) and b.get(part) and a[part] != b[part] for part in ("gender", "suffix"))
+
+
+def find_person(store: Store, customer_id: str) -> Person:
+    """The person behind a customer, with all that is theirs in identity and the single view."""
+    person = Person(resolve(store, customer_id))
+    _add_customer(store, person, person.customer_id, "the customer")
+    done: set[str] = set()
+    while asked := person.contacts - done:
+        done |= asked
+        for contact, customer, records in _who_has(store, asked, person.customer_ids):
+            ours = [r for r in person.records.values() if contact in _contacts_of(r)]
+            theirs = [r for r in records if contact in _contacts_of(r)]
+            # All of a customer or nothing: some record under the contact may be ours, and none of it is surely another's.
+            same = theirs and all(any(may_be_one_name(o["compared"], t["compared"]) for o in ours) for t in theirs)
+            everybody = list(person.records.values())
+            if same and not any(_contradict(a, b) for a in everybody for b in records):
+                _add_customer(store, person, customer, "shares a contact under a name that may be theirs")
+            else:
+                person.shared.setdefault(contact, set()).update(
+                    form for record in theirs for form in _name_forms(record)
+                )
+                person.others.add(customer)
+    _add_facts(store, person)
+    _add_neighbours(store, person)
+    person.others -= person.customer_ids
+    return person
+
+
+def _name_forms(record: Document) -> set[str]:
+    return name_forms(*(_text_of(record["name"].get(part)) for part in ("first", "last", "full")))
+
+
+def _text_of(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _contacts_of(record: Document) -> set[str]:
+    return {contact for text in (*record["emails"], *record["phones"]) for contact in contacts_in(text)}
+
+
+def _add_customer(store: Store, person: Person, customer_id: str, why: str) -> None:
+    aliases = {d["_id"] for d in store.identity["aliases"].find({"customer_id": customer_id}, {"_id": 1})}
+    person.customer_ids |= {customer_id, *aliases}
+    for record in find_many(store.identity["party_records"], "customer_id", [customer_id, *sorted(aliases)]):
+        person.records[record["_id"]] = record
+        person.why.setdefault(record["_id"], why)
+
+
+def _who_has(store: Store, contacts: set[str], known: set[str]) -> Iterator[tuple[str, str, list[Document]]]:
+    """(contact, customer, its records) of other customers that have one of the contacts."""
+    records = store.identity["party_records"]
+    for contact in sorted(contacts):
+        kind, _, value = contact.partition(":")
+        asked = [f"email:{value}"] if kind == "e" else [f"phone:+44{value}", *_phone_keys(store, contact, known)]
+        ids = {
+            d["_id"]
+            for key in asked
+            for d in store.single_view["customers"].find({"keys": key}, {"_id": 1}).limit(MOST_SHARING)
+        }
+        path = {"compared.folded": value} if kind == "e" else {"compared.mobiles": f"+44{value}"}
+        ids |= {
+            r["customer_id"]
+            for r in records.find({**path, "deleted": True}, {"customer_id": 1}).limit(MOST_SHARING)
+            if r.get("customer_id")
+        }
+        for customer in sorted(ids - known):
+            yield contact, customer, list(records.find({"customer_id": customer}))
+
+
+def _phone_keys(store: Store, contact: str, known: set[str]) -> list[str]:
+    """The keys of the very numbers that the person has, which may be of another country."""
+    found = find_many(
+        store.identity["party_records"], "customer_id", sorted(known), {"compared.mobiles": 1, "compared.lines": 1}
+    )
+    numbers = {n for r in found for n in (*r["compared"].get("mobiles", ()), *r["compared"].get("lines", ()))}
+    return [f"phone:{n}" for n in sorted(numbers) if contact in contacts_in(n)]
+
+
+def _add_facts(store: Store, person: Person) -> None:
+    for name in ("orders", "interactions", "consents"):
+        collection = store.single_view[name]
+        found = {d["_id"]: d for d in find_many(collection, "customer_id", sorted(person.customer_ids))}
+        found.update({d["_id"]: d for d in find_many(collection, "party", sorted(person.records))})
+        setattr(person, name, [found[identifier] for identifier in sorted(found)])
+
+
+def _add_neighbours(store: Store, person: Person) -> None:
+    """Customers whose documents, history or events may name the person: who lives with them, and who was merged or split."""
+    ids = sorted(person.customer_ids)
+    for home in find_many(store.identity["households"], "customers", ids):
+        person.others |= set(home["customers"])
+    for event in find_many(store.identity["events"], "customer_ids", ids, {"customer_ids": 1}):
+        person.others |= set(event["customer_ids"])
+    for entry in find_many(store.single_view["customer_history"], "customer_id", ids):
+        document = entry.get("document") or {}
+        person.others |= set((document.get("household") or {}).get("members", ()))
+        for change in entry.get("changes", ()):
+            if change["path"].startswith("household"):
+                person.others |= set(_customers_in(change))
+    for document in find_many(store.single_view["customers"], "_id", ids, {"household": 1}):
+        person.others |= set((document.get("household") or {}).get("members", ()))
+
+
+def _customers_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and value.startswith("C") and value.isalnum():
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _customers_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _customers_in(item)
