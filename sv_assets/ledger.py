@@ -29,9 +29,11 @@ VARIABLE, COPY_VARIABLE = "SV_ERASURE_KEY", "SV_ERASURE_LEDGER"
 Action = Literal["drop", "reduce"]
 _FEWEST_BYTES = 16
 _LONGEST_TEXT = 200_000
-_EMAIL = re.compile(r"[^\s<>()\[\],;:\"'\\@|=]+@[^\s<>()\[\],;:\"'\\@|=]+\.[^\s<>()\[\],;:\"'\\@|=.]+")
-_PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d\s().-]{7,18}\d(?!\w)")
-_PHONE_DIGITS = 9
+EMAIL = re.compile(r"[^\s<>()\[\],;:\"'\\@|=]+@[^\s<>()\[\],;:\"'\\@|=]+\.[^\s<>()\[\],;:\"'\\@|=.]+")
+PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d\s().-]{7,18}\d(?!\w)")
+PHONE_DIGITS = 9
+LONGEST_NUMBER = 15
+"""Digits of a telephone number (ITU-T E.164)."""
 _GMAIL = ("gmail.com", "googlemail.com")
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -96,11 +98,11 @@ def contacts_in(text: str) -> set[str]:
     if len(text) > _LONGEST_TEXT:
         text = text[:_LONGEST_TEXT]
     if "@" in text:
-        found.update(_email(match) for match in _EMAIL.findall(text))
-    for match in _PHONE.findall(text):
+        found.update(_email(match) for match in EMAIL.findall(text))
+    for match in PHONE.findall(text):
         digits = "".join(ch for ch in match if ch.isdigit())
-        if len(digits) > _PHONE_DIGITS and not _is_moment(match):
-            found.add(f"p:{digits[-_PHONE_DIGITS:]}")
+        if PHONE_DIGITS < len(digits) <= LONGEST_NUMBER and not _is_moment(match):
+            found.add(f"p:{digits[-PHONE_DIGITS:]}")
     return found
 
 

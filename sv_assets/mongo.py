@@ -55,7 +55,7 @@ logging.getLogger("pymongo.command").setLevel(logging.INFO)  # at DEBUG it write
 
 @dataclass(frozen=True)
 class Store:
-    """The six databases of the platform on one server; `prefix` lets tests and teams share it.
+    """The databases of the platform on one server; `prefix` lets tests and teams share it.
 
     `url` is what the client was opened with, for other processes to open their own; empty where nobody knows.
     """
@@ -88,8 +88,20 @@ class Store:
     def control(self) -> Database[Document]:
         return self._database("control")
 
+    @cached_property
+    def marketing(self) -> Database[Document]:
+        return self._database("marketing")
+
     def databases(self) -> list[Database[Document]]:
-        return [self.landing, self.archive, self.identity, self.single_view, self.fraud, self.control]
+        return [
+            self.landing,
+            self.archive,
+            self.identity,
+            self.single_view,
+            self.fraud,
+            self.control,
+            self.marketing,
+        ]
 
     def close(self) -> None:
         self.client.close()

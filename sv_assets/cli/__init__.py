@@ -20,6 +20,7 @@ from sv_assets.cli import (
     identity,
     introspect,
     metrics,
+    privacy,
     quarantine,
     queues,
     run,
@@ -46,6 +47,7 @@ app.add_typer(checks.app, name="checks")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(fraud.app, name="fraud")
+app.add_typer(privacy.app, name="privacy")
 app.command("demo")(demo.demo)
 app.command("dev")(dev.dev)
 app.command("run")(run.run)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.customers import keys, values
+from sv_assets.customers import keys, rights, values
 from sv_assets.customers.activity import Activity
 from sv_assets.customers.model import SCHEMA_VERSION
 from sv_assets.customers.quality import quality
@@ -64,6 +64,8 @@ class Known:
     records: list[Document] = field(default_factory=list)
     consents: list[Document] = field(default_factory=list)
     households: list[Document] = field(default_factory=list)
+    corrections: list[Document] = field(default_factory=list)
+    statements: list[Document] = field(default_factory=list)
     activity: Activity = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +79,8 @@ def compose(known: Known) -> Document:
     said: Said = [
         (record, saying_of(record, record["source"], moment(record.get("observed_at")), settings)) for record in records
     ]
+    corrected = rights.sayings(known.corrections)
+    said += corrected
     fields = {
         "name": survivor(values.names(said), survivorship.name),
         "date_of_birth": survivor(values.dates_of_birth(said), survivorship.date_of_birth),
@@ -84,7 +88,8 @@ def compose(known: Known) -> Document:
         "phone": survivor(values.phones(said), survivorship.phone),
         "address": survivor(values.addresses(said, settings), survivorship.address),
     }
-    consents = _consents(known.consents)
+    consents = _consents(known.consents, known.statements)
+    said_by_them = rights.summary(known.corrections, known.statements)
     accounts = [
         {"system": r["system"], "table": r["table"], "key": r["key"], "record": r["_id"]}
         for r in records
@@ -104,7 +109,8 @@ def compose(known: Known) -> Document:
         "quality": quality(fields, consents, known.activity.last_event),
         "sources": _sources(records),
         "left_out": _left_out(fields, accounts, consents),
-        "keys": keys.of_customer(records, known.rules.account_sources),
+        "keys": keys.of_customer([*records, *(one for one, _ in corrected)], known.rules.account_sources),
+        **({"rights": said_by_them} if said_by_them else {}),
     }
 
 
@@ -131,19 +137,24 @@ def _left_out(fields: dict[str, Field], accounts: list[Document], consents: list
     return found
 
 
-def _consents(given: Iterable[Document]) -> list[Document]:
+def _consents(given: Iterable[Document], statements: list[Document]) -> list[Document]:
     by_use: dict[tuple[str, str], list[Document]] = defaultdict(list)
     for consent in given:
         by_use[(str(consent["purpose"]), str(consent["channel"]))].append(consent)
+    for use in rights.channels_said(statements):
+        by_use.setdefault(use, [])
     result = []
-    for (purpose, channel), answers in sorted(by_use.items()):
+    for (purpose, channel), told_by_sources in sorted(by_use.items()):
+        answers, rule = rights.applied(told_by_sources, statements, purpose, channel)
         # A refusal before a permission; of equals the latest, then the first by id.
         answers.sort(key=lambda c: (c["granted"], -(moment(c["observed_at"]) or values.NEVER).timestamp(), c["_id"]))
         told = [
             {"granted": a["granted"], "observed_at": moment(a["observed_at"]), **origin_of(a)}
             for a in answers[:MOST_SOURCES]
         ]
-        result.append({"purpose": purpose, "channel": channel, **told[0], "rule": "most_restrictive", "answers": told})
+        result.append(
+            {"purpose": purpose, "channel": channel, **told[0], "rule": rule or "most_restrictive", "answers": told}
+        )
     return result
 
 

@@ -9,13 +9,14 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 
 from pymongo import IndexModel, UpdateOne
 from pymongo.errors import CollectionInvalid
 
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.customers import history
+from sv_assets.customers import history, rights
 from sv_assets.customers.activity import ORDER_FIELDS
 from sv_assets.customers.compose import Known, Rules, compose, rules_of
 from sv_assets.customers.queries import INDEXES
@@ -156,6 +157,11 @@ class Composer:
     rules: Rules
     report: StationReport = field(default_factory=StationReport)
 
+    @cached_property
+    def asks_for_rights(self) -> bool:
+        """False as long as no customer ever had anything put right, objected or said."""
+        return rights.are_any(self.store)
+
     def compose(self, clusters: list[Document]) -> Portion:
         """The documents of the active ones."""
         customers = self.store.single_view["customers"]
@@ -178,6 +184,9 @@ class Composer:
             by_id[interaction["customer_id"]].activity.add_interaction(interaction)
         for consent in find_many(store.single_view["consents"], "customer_id", ids):
             by_id[consent["customer_id"]].consents.append(consent)
+        if self.asks_for_rights:
+            for identifier, (corrections, statements) in rights.of_customers(store, ids).items():
+                by_id[identifier].corrections, by_id[identifier].statements = corrections, statements
         homes = {home["_id"]: home for home in households.of_customers(store, ids)}
         for home in homes.values():
             for customer in home["customers"]:

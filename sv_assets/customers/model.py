@@ -139,7 +139,10 @@ class Consent(Answer):
 
     purpose: str
     channel: str
-    rule: Literal["most_restrictive"]
+    rule: Annotated[
+        Literal["most_restrictive", "person_said", "objection"],
+        Field(description="`person_said`: what the customer said last stands over what sources were told before"),
+    ]
     answers: Annotated[list[Answer], Field(description="all of them, the decisive one first; at most ten")]
 
 
@@ -219,6 +222,15 @@ class Household(Part):
     members: Annotated[list[str], Field(description="customer ids, this one left out")]
 
 
+class Rights(Part):
+    """What the customer asked for by law, in force now."""
+
+    restricted: Annotated[bool, Field(description="only stored: not scored, not marketed to (UK GDPR, Art. 18)")]
+    restricted_since: Moment = None
+    objections: Annotated[list[str], Field(description="purposes that the customer objected to; `*`: every one")]
+    rectified: Annotated[list[str], Field(description="fields that the customer had put right")]
+
+
 class Quality(Part):
     """How good the picture is, from 0 to 1 each; `score` is their mean in per cent."""
 
@@ -285,6 +297,10 @@ class Customer(Part):
         dict[str, Any],
         Field(description="by name, what other assets add; each is owned by one, and kept when the rest changes"),
     ] = {}
+    rights: Annotated[
+        Rights | None,
+        Field(description="what the customer had put right, restricted or objected to; left out where nothing"),
+    ] = None
     version: Annotated[int, Field(description="goes up with every real change; `customer_history` says what changed")]
     composed_at: Annotated[dt.datetime, Field(description="when the document last changed")]
     large: Annotated[int | None, Field(description="bytes, where the document has more than half a mebibyte")] = None

@@ -11,7 +11,7 @@ from sv_assets.customers.model import SCHEMA_VERSION
 from sv_assets.mongo import content_hash
 
 DEFAULT = Path(__file__).resolve().parents[1] / "defs" / "customers" / "settings.yaml"
-Criterion = Literal["current", "completeness", "trust", "agreement", "recency"]
+Criterion = Literal["rectified", "current", "completeness", "trust", "agreement", "recency"]
 Criteria = Annotated[list[Criterion], Field(min_length=1)]
 
 

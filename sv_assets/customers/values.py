@@ -34,6 +34,8 @@ class Saying:
     seen: dt.datetime | None
     trust: float
     rank: Rank
+    rectified: float = 0.0
+    """When the customer had it put right; 0 for what sources say."""
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class Candidate:
 
 
 _MEASURES: dict[Criterion, Callable[[Candidate], float]] = {
+    "rectified": lambda c: max(s.rectified for s in c.sayings),
     "current": lambda c: not c.ended,
     "completeness": lambda c: c.completeness,
     "trust": lambda c: max(s.trust for s in c.sayings),

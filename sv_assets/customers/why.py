@@ -6,7 +6,7 @@ from typing import Any
 from sv_assets.mongo import Document, Store, find_many
 
 MOST = 50
-_PARTS = ("orders", "interactions", "consents", "household")
+_PARTS = ("orders", "interactions", "consents", "household", "rights")
 
 
 def reasons(store: Store, changed: Iterable[tuple[Document, Document]], rules: str) -> dict[str, list[Document]]:
@@ -39,7 +39,7 @@ def _parts(before: Document, after: Document, rules: str) -> list[Document]:
     for record in sorted(was.keys() | now.keys()):
         if was.get(record) != now.get(record):
             found.append({"kind": "record", "record": record, "from": was.get(record), "to": now.get(record)})
-    found += [{"kind": part} for part in _PARTS if before.get(part) != after[part]]
+    found += [{"kind": part} for part in _PARTS if before.get(part) != after.get(part)]
     if before["_sv"].get("rules") != rules:
         found.append({"kind": "rules", "from": before["_sv"].get("rules"), "to": rules})
     return found[:MOST]

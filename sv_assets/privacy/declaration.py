@@ -72,9 +72,11 @@ class Audience(Entry):
 
 
 class Declaration(Entry):
-    """All of it. `answer_within`: until when a request must be answered."""
+    """All of it. `answer_within`: until when a request must be answered; `deleted_rows`: how long rows keep their fields that were
+    deleted at their source."""
 
     answer_within: Duration
+    deleted_rows: Duration
     for_the_law: ForTheLaw
     audience: Audience
     others: list[str] = []

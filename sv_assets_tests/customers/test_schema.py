@@ -49,6 +49,7 @@ def test_every_field_of_a_customer_can_be_followed_to_legacy_columns() -> None:
         "composed_at",
         "enrichments",
         "left_out",
+        "rights",
     }
     assert composed - traced.keys() - {"large"} == {"accounts", "sources"}, "these are made of keys, not of columns"
 

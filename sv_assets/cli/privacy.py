@@ -1,0 +1,478 @@
+"""`sv privacy`: the rights of the people in the view, and for how long what is kept."""
+
+import csv
+import datetime as dt
+import getpass
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, safe, table
+from sv_assets.errors import ConfigurationError, SvError
+
+if TYPE_CHECKING:
+    from sv_assets.mongo import Document, Store
+    from sv_assets.privacy.plan import Plan
+    from sv_assets.privacy.subject import Candidate, Evidence
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Subject access, erasure, rectification, restriction, objection, consent, and retention.",
+)
+Email = Annotated[str | None, typer.Option("--email", help="An e-mail address that the person gave.")]
+Phone = Annotated[str | None, typer.Option("--phone", help="A phone number.")]
+Born = Annotated[str | None, typer.Option("--born", help="Date of birth: 1980-03-07.")]
+PostcodeOption = Annotated[str | None, typer.Option("--postcode", help="Postcode, with --house or --surname.")]
+House = Annotated[str | None, typer.Option("--house", help="House number or name.")]
+Surname = Annotated[str | None, typer.Option("--surname", help="Surname; it can only speak against somebody.")]
+Name = Annotated[str | None, typer.Option("--name", help="Whole name; it can only speak against somebody.")]
+Account = Annotated[str | None, typer.Option("--account", help="Account or customer number.")]
+Order = Annotated[str | None, typer.Option("--order", help="Order number.")]
+Delivery = Annotated[str | None, typer.Option("--delivery", help="Delivery reference.")]
+Customer = Annotated[str | None, typer.Option("--customer", help="Customer id; proves nothing by itself.")]
+Confirmed = Annotated[
+    str | None, typer.Option("--confirmed-by", help="Who has seen other proof, if evidence is short.")
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why; with --confirmed-by: which proof was seen.")]
+By = Annotated[str, typer.Option("--by", help="Who records this.", show_default="you")]
+EvidenceOption = Annotated[
+    str, typer.Option("--evidence", help="What shows it: a letter, a call, a ticket. No personal data.")
+]
+
+
+@app.command()
+def access(
+    email: Email = None, phone: Phone = None, born: Born = None, postcode: PostcodeOption = None, house: House = None,
+    surname: Surname = None, name: Name = None, account: Account = None, order: Order = None, delivery: Delivery = None,
+    customer: Customer = None, confirmed_by: Confirmed = None, reason: Reason = "", by: By = "",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the bundle. Without it the request is only filed.")] = None,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Hand over everything held on a person: JSON, HTML and PDF, with a manifest. Two things given must fit."""
+    from sv_assets.catalogue import load_catalogue
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy import requests
+
+    store = store_from_environment()
+    evidence = _evidence(email, phone, born, postcode, house, surname, name, account, order, delivery, customer)
+    who = _identified(store, evidence, confirmed_by, json)
+    request = requests.file_request(store, "access", who, actor=_actor(by), reason=reason, confirmed_by=confirmed_by)
+    result: Document = {
+        "request": request["_id"],
+        "proofs": list(who.proofs),
+        "confirmed_by": confirmed_by,
+        "due_at": request["due_at"],
+    }
+    if out is not None:
+        gathered, manifest = requests.answer_access(store, load_catalogue(), request["_id"], out)
+        result |= {
+            "documents": gathered.documents, "redacted": gathered.redacted, "undeclared": gathered.undeclared,
+            "collections": {s.name: len(s.documents) for s in gathered.sections}, "manifest": str(manifest),
+        }  # fmt: skip
+    if json:
+        print_json(result)
+        return
+    if out is None:
+        console.print(
+            f"Filed as {request['_id']}, due {request['due_at']:%Y-%m-%d}. The job subject_access answers it, or --out DIR now."
+        )
+        return
+    table(
+        f"{request['_id']}: {result['documents']} documents in {out}",
+        ["collection", "documents"],
+        result["collections"].items(),
+    )
+    console.print(
+        f"Something of other people was taken out of {result['redacted']} of them. The manifest holds the hash of each file."
+    )
+
+
+@app.command("erase")
+def erase_person(
+    email: Email = None, phone: Phone = None, born: Born = None, postcode: PostcodeOption = None, house: House = None,
+    surname: Surname = None, name: Name = None, account: Account = None, order: Order = None, delivery: Delivery = None,
+    customer: Customer = None, confirmed_by: Confirmed = None, reason: Reason = "", by: By = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only what would be done is shown.")] = False,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Search every collection and log afterwards.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with every erasure that was stopped half-way.")] = False,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Erase a person from every collection, file and log; orders stay for the law, without them. Shows a dry run without --yes."""
+    from sv_assets.catalogue import load_catalogue
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy import erase, requests
+
+    store, catalogue = store_from_environment(), load_catalogue()
+    if resume:
+        done = [
+            erase.resume(store, catalogue, begun, verify=verify, advance=_step) for begun in erase.unfinished(store)
+        ]
+        print_json([_told(one) for one in done]) if json else console.print(
+            f"{len(done)} erasures were gone on with, and are done."
+        )
+        return
+    evidence = _evidence(email, phone, born, postcode, house, surname, name, account, order, delivery, customer)
+    who = _identified(store, evidence, confirmed_by, json)
+    if not yes:
+        plan = erase.dry_run(store, catalogue, who.customer_id)
+        _show_plan(plan, json)
+        return
+    request = requests.file_request(store, "erasure", who, actor=_actor(by), reason=reason, confirmed_by=confirmed_by)
+    erasure = requests.carry_out_erasure(store, catalogue, request["_id"], verify=verify, advance=_step)
+    if json:
+        print_json({"request": request["_id"], **_told(erasure)})
+    else:
+        table(f"{erasure.id}: erased", ["where", "documents"], sorted(erasure.counts.items()))
+        for note in erasure.notes:
+            console.print(note)
+        console.print("[bold]sv privacy actions[/] lists what the owners of the legacy systems must do now.")
+    if erasure.found:
+        complain(f"The byte search still found something in {', '.join(erasure.found)}. Look there, and erase again.")
+        raise typer.Exit(1)
+
+
+def _told(erasure: Any) -> "Document":
+    return {
+        "erasure": erasure.id,
+        "done": erasure.done,
+        "counts": erasure.counts,
+        "found": erasure.found,
+        "notes": erasure.notes,
+    }
+
+
+def _show_plan(plan: "Plan", json: bool) -> None:
+    kept = {key: len(ids) for key, ids in plan.kept.items()}
+    if json:
+        print_json(
+            {
+                "dry_run": True,
+                "records": plan.joined,
+                "counts": plan.counts,
+                "kept_for_the_law": kept,
+                "neighbours": len(plan.others),
+            }
+        )
+        return
+    table("What an erasure would take", ["where", "documents"], plan.counts.items())
+    table("Of these, kept for the law without the person", ["source", "rows"], kept.items())
+    for why, number in plan.joined.items():
+        console.print(f"{number} records: {why}")
+    console.print(f"{len(plan.others)} neighbours stay as they are. Nothing was written: add --yes to do it.")
+
+
+@app.command()
+def rectify(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
+    field: Annotated[str, typer.Option("--field", help="name, email, phone, date_of_birth or address.")],
+    value: Annotated[
+        str,
+        typer.Option(
+            "--value", help='The right value; of a name or address in parts: \'{"first": "Jane", "last": "Smyth"}\'.'
+        ),
+    ],
+    evidence: EvidenceOption,
+    by: By = "",
+    json: JsonOption = False,
+) -> None:
+    """Put a value right: it wins over what all sources say, until it is undone."""
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy import rights
+
+    read: Any = value
+    if field in ("name", "address"):
+        try:
+            read = json_module.loads(value)
+        except ValueError:
+            raise ConfigurationError(f"--value of a {field} is JSON with its parts.") from None
+    if field not in rights.FIELDS:
+        raise ConfigurationError(f"--field {field}: allowed are {', '.join(rights.FIELDS)}.")
+    made = rights.rectify(store_from_environment(), customer, field, read, actor=_actor(by), evidence=evidence)
+    _recorded(made, json)
+
+
+@app.command()
+def restrict(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
+    evidence: EvidenceOption,
+    by: By = "",
+    json: JsonOption = False,
+) -> None:
+    """Only store a customer's data from now on: no marketing, no scoring, marked for the contact centre."""
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy import rights
+
+    _recorded(rights.restrict(store_from_environment(), customer, actor=_actor(by), evidence=evidence), json)
+
+
+@app.command("object")
+def objects(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
+    evidence: EvidenceOption,
+    purpose: Annotated[str, typer.Option("--purpose", help="What they object to; `*`: everything.")] = "marketing",
+    by: By = "",
+    json: JsonOption = False,
+) -> None:
+    """Record that a customer objects to a purpose."""
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy import rights
+
+    _recorded(rights.objects(store_from_environment(), customer, purpose, actor=_actor(by), evidence=evidence), json)
+
+
+@app.command()
+def consent(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
+    channel: Annotated[str, typer.Option("--channel", help="email, sms, phone, post; `*` to withdraw all.")],
+    give: Annotated[bool, typer.Option("--give/--withdraw", help="Given or withdrawn.")],
+    evidence: EvidenceOption,
+    purpose: Annotated[str, typer.Option("--purpose", help="What for.")] = "marketing",
+    by: By = "",
+    json: JsonOption = False,
+) -> None:
+    """Record that a customer gives or withdraws consent; it stands over what sources were told before."""
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy import rights
+
+    made = rights.consents(
+        store_from_environment(), customer, purpose, channel, give, actor=_actor(by), evidence=evidence
+    )
+    _recorded(made, json)
+
+
+@app.command()
+def undo(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="Of a correction or statement: r-…")],
+    reason: Annotated[str, typer.Option("--reason", help="Why.")],
+    by: By = "",
+    json: JsonOption = False,
+) -> None:
+    """Take back a correction, restriction, objection or consent; it stays on record."""
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy import rights
+
+    _recorded(rights.undo(store_from_environment(), identifier, actor=_actor(by), reason=reason), json)
+
+
+def _recorded(made: "Document", json: bool) -> None:
+    shown = {
+        name: made[name]
+        for name in ("_id", "customer_id", "kind", "field", "purpose", "channel", "granted", "at", "undone")
+        if name in made
+    }
+    if json:
+        print_json(shown)
+    else:
+        console.print(f"{made['_id']} is recorded and counts from the next run on: [bold]sv run[/].")
+
+
+@app.command()
+def requests(
+    customer: Annotated[
+        str | None, typer.Option("--customer", help="What this customer had put right or said.")
+    ] = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that wait for their answer.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """List requests and when their answer is due; of one customer, corrections and statements."""
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy import requests as filed
+    from sv_assets.privacy import rights
+
+    store = store_from_environment()
+    if customer:
+        hidden = ("says",)
+        found = [{k: v for k, v in one.items() if k not in hidden} for one in rights.said_by(store, customer)]
+        rows = [
+            [
+                d["_id"],
+                d["kind"],
+                safe(d.get("field") or d.get("purpose") or ""),
+                safe(d.get("channel", "")),
+                d.get("granted"),
+                f"{d['at']:%Y-%m-%d}",
+                bool(d.get("undone")),
+            ]
+            for d in found
+        ]
+        print_json(found) if json else table(customer, ["id", "kind", "of", "channel", "granted", "at", "undone"], rows)
+        return
+    found = filed.list_requests(store, only_open=only_open)
+    if json:
+        print_json(found)
+        return
+    table(
+        "Requests",
+        ["id", "kind", "state", "due", "by"],
+        [[r["_id"], r["kind"], r["state"], f"{r['due_at']:%Y-%m-%d}", safe(r["actor"])] for r in found],
+    )
+
+
+@app.command()
+def retention(
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it. Without it, only what would go is shown.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """What is older than retention.yaml allows, by collection; and what is held that nobody declared."""
+    from sv_assets.catalogue import load_catalogue
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy.declaration import load_declaration, undeclared
+    from sv_assets.privacy.retention import enforce
+
+    store, declared = store_from_environment(), load_declaration()
+    report, unknown = enforce(store, load_catalogue(), declared, dry_run=not apply), undeclared(store, declared)
+    if json:
+        print_json({"applied": apply, "removed": report.removed, "undeclared": unknown})
+    else:
+        table("Removed" if apply else "Would be removed", ["where", "documents"], report.removed.items())
+        for name in unknown:
+            console.print(f"{name} is not declared in sv_assets/defs/privacy/retention.yaml.")
+    if unknown:
+        raise typer.Exit(1)
+
+
+@app.command()
+def audience(
+    channel: Annotated[str | None, typer.Option("--channel", help="email, sms, phone or post.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write who may be contacted over the channel as CSV.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring marketing.audience up to today, prove it, and export a channel of it."""
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy.audience import COLLECTION, export, refresh_audience, without_consent
+
+    if (channel is None) != (out is None):
+        raise ConfigurationError("An export needs both: --channel email --out FILE.")
+    store = store_from_environment()
+    report = refresh_audience(store)
+    looked, wrong = without_consent(store)
+    if wrong:
+        raise SvError(
+            f"{wrong} of {looked} channels in marketing.audience lack a consent; nothing was exported. `sv run`, and look again."
+        )
+    told: Document = {
+        "members": store.marketing[COLLECTION].estimated_document_count(),
+        "channels": looked,
+        "changed": report.written,
+    }
+    if channel and out:
+        told["exported"] = export(store, channel, out)
+    print_json(told) if json else table("Who may be contacted today", ["", "number"], told.items())
+
+
+@app.command()
+def actions(
+    out: Annotated[Path | None, typer.Option("--out", help="Write them as CSV, to give to the owners.")] = None,
+    done: Annotated[
+        str | None, typer.Option("--done", help="system of an owner who has acted: its actions go.")
+    ] = None,
+    erasure: Annotated[str | None, typer.Option("--erasure", help="Only those of one erasure.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """What the owners of the legacy systems must do after erasures: which rows, in which tables."""
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy.erase import ACTIONS
+
+    store = store_from_environment()
+    query: Document = {"erasure": erasure} if erasure else {}
+    if done:
+        gone = store.control[ACTIONS].delete_many({**query, "system": done}).deleted_count
+        print_json({"done": gone}) if json else console.print(f"{gone} actions of {done} are done.")
+        return
+    found = sorted(store.control[ACTIONS].find(query), key=lambda a: (a["system"], a["table"], a["_id"]))
+    if out:
+        with out.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.writer(handle)
+            writer.writerow(["erasure", "system", "table", "key_columns", "key", "what", "owners", "asked_at"])
+            writer.writerows(
+                [
+                    a["erasure"],
+                    a["system"],
+                    a["table"],
+                    " ".join(a["key_columns"]),
+                    a["key"],
+                    a["what"],
+                    " ".join(a["owners"]),
+                    a["asked_at"].isoformat(),
+                ]
+                for a in found
+            )
+    if json:
+        print_json(found)
+    else:
+        table(
+            "For the owners of legacy systems",
+            ["system", "table", "key", "what", "owners"],
+            [[a["system"], a["table"], safe(a["key"]), a["what"], " ".join(a["owners"])] for a in found],
+        )
+
+
+@app.command()
+def again(
+    ledger: Annotated[
+        Path | None,
+        typer.Option("--ledger", help="Copy of the ledger; by default the file that SV_ERASURE_LEDGER names."),
+    ] = None,
+    by: By = "",
+    json: JsonOption = False,
+) -> None:
+    """After a backup was restored: take the ledger in, and erase again whoever came back with it."""
+    from sv_assets.catalogue import load_catalogue
+    from sv_assets.ledger import copy_file, take_in
+    from sv_assets.mongo import store_from_environment
+    from sv_assets.privacy.erase import erase_again
+
+    store = store_from_environment()
+    path = ledger or copy_file()
+    added = take_in(store, path) if path is not None and (ledger or path.exists()) else 0
+    erased = erase_again(store, load_catalogue(), actor=_actor(by), advance=_step)
+    told = {"ledger_entries_added": added, "erased_again": len(erased)}
+    print_json(told) if json else table("After the restore", ["", "number"], told.items())
+
+
+# --- who it is about --------------------------------------------------------------------------------------------------------
+
+
+def _evidence(
+    email: str | None, phone: str | None, born: str | None, postcode: str | None, house: str | None, surname: str | None,
+    name: str | None, account: str | None, order: str | None, delivery: str | None, customer: str | None,
+) -> "Evidence":  # fmt: skip
+    from sv_assets.privacy.subject import Evidence
+
+    try:
+        date = dt.date.fromisoformat(born) if born else None
+    except ValueError:
+        raise ConfigurationError("--born is a date: 1980-03-07.") from None
+    return Evidence(email, phone, date, postcode, house, surname, name, account, order, delivery, customer)
+
+
+def _identified(store: "Store", evidence: "Evidence", confirmed_by: str | None, json: bool) -> "Candidate":
+    from sv_assets.privacy.requests import NotProven, identify
+
+    try:
+        return identify(store, evidence, confirmed_by=confirmed_by)
+    except NotProven as error:
+        found = [
+            {"customer_id": c.customer_id, "fits": list(c.proofs), "against": list(c.against)} for c in error.candidates
+        ]
+        if json:
+            print_json({"error": str(error), "candidates": found})
+        elif found:
+            table(
+                "Who it may be",
+                ["customer", "fits", "speaks against"],
+                [[c["customer_id"], ", ".join(c["fits"]), ", ".join(c["against"])] for c in found],
+            )
+        raise
+
+
+def _actor(by: str) -> str:
+    return by or getpass.getuser()
+
+
+def _step(name: str) -> None:
+    errors.print(f"  {name}", markup=False)

@@ -1,0 +1,107 @@
+"""What a customer themselves had put right or said, as composition takes it: corrections, and statements on consent,
+restriction and objection. Both stand under the `customer_id` that they were made for, which resolves for life; what was taken
+back (`undone`) does not count.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+
+from pymongo import IndexModel
+
+from sv_assets.customers.values import NEVER, Saying, moment
+from sv_assets.mongo import Document, Store, find_many
+
+CORRECTIONS, STATEMENTS = "corrections", "statements"
+INDEXES = [IndexModel([("customer_id", 1)])]
+SYSTEM = "privacy"
+EVERY = "*"
+"""A statement about every purpose, or every channel."""
+
+
+def are_any(store: Store) -> bool:
+    """True if anybody ever said anything; while nobody has, composing asks no further."""
+    return any(store.single_view[name].find_one({}, {"_id": 1}) is not None for name in (CORRECTIONS, STATEMENTS))
+
+
+def of_customers(store: Store, customer_ids: Iterable[str]) -> dict[str, tuple[list[Document], list[Document]]]:
+    """By customer, the corrections and the statements in force, also those made under an id that was merged."""
+    ids = list(customer_ids)
+    now = {identifier: identifier for identifier in ids}
+    now.update({a["_id"]: a["customer_id"] for a in find_many(store.identity["aliases"], "customer_id", ids)})
+    found: dict[str, tuple[list[Document], list[Document]]] = defaultdict(lambda: ([], []))
+    for place, name in enumerate((CORRECTIONS, STATEMENTS)):
+        for document in find_many(store.single_view[name], "customer_id", now):
+            if not document.get("undone"):
+                found[now[document["customer_id"]]][place].append(document)
+    return found
+
+
+def provenance(document: Document, table: str) -> Document:
+    return {"system": SYSTEM, "table": table, "key": document["_id"], "version": 1}
+
+
+def sayings(corrections: Iterable[Document]) -> list[tuple[Document, Saying]]:
+    """Corrections as records that say something, each of one field."""
+    said = []
+    for one in sorted(corrections, key=lambda c: (c["at"], c["_id"])):
+        at: dt.datetime = one["at"]
+        origin = {**provenance(one, CORRECTIONS), "observed_at": at}
+        saying = Saying(origin, at, float("inf"), (-at.timestamp(), float("-inf"), one["_id"]), at.timestamp())
+        said.append(
+            ({**one["says"], "_id": f"{SYSTEM}.{CORRECTIONS}:{one['_id']}", **provenance(one, CORRECTIONS)}, saying)
+        )
+    return said
+
+
+def summary(corrections: list[Document], statements: list[Document]) -> Document | None:
+    """What everybody who works with a customer must know: None where there is nothing."""
+    restricted = [s["at"] for s in statements if s["kind"] == "restriction"]
+    objections = sorted({s["purpose"] for s in statements if s["kind"] == "objection"})
+    if not restricted and not objections and not corrections:
+        return None
+    return {
+        "restricted": bool(restricted),
+        "restricted_since": min(restricted, default=None),
+        "objections": objections,
+        "rectified": sorted({c["field"] for c in corrections}),
+    }
+
+
+def answer_of(statement: Document) -> Document:
+    """A statement on consent, as an answer."""
+    return {
+        **provenance(statement, STATEMENTS),
+        "granted": statement["granted"],
+        "observed_at": statement["at"],
+        "_id": statement["_id"],
+    }
+
+
+def applied(
+    answers: list[Document], statements: Iterable[Document], purpose: str, channel: str
+) -> tuple[list[Document], str | None]:
+    """The answers that count for a purpose and channel, and the rule that made them so where a statement did.
+
+    What the person said last supersedes what sources were told before it; what a source was told after it counts again. An
+    objection refuses until it is taken back.
+    """
+    mine = [s for s in statements if s.get("purpose") in (purpose, EVERY)]
+    said = [s for s in mine if s["kind"] == "consent" and s["channel"] in (channel, EVERY)]
+    objections = [{**answer_of({**s, "granted": False})} for s in mine if s["kind"] == "objection"]
+    if objections:
+        return [*objections, *answers, *map(answer_of, said)], "objection"
+    if not said:
+        return answers, None
+    last = max(said, key=lambda s: (s["at"], s["_id"]))
+    later = [answer for answer in answers if (moment(answer["observed_at"]) or NEVER) > last["at"]]
+    return [*later, answer_of(last)], "person_said"
+
+
+def channels_said(statements: Iterable[Document]) -> set[tuple[str, str]]:
+    """The (purpose, channel) that statements name one by one."""
+    return {
+        (s["purpose"], s["channel"])
+        for s in statements
+        if s["kind"] == "consent" and EVERY not in (s["purpose"], s["channel"])
+    }
