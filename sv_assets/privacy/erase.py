@@ -59,7 +59,8 @@ class Erasure:
     """An erasure under way, or done. `counts`: by step, what was removed; `found`: what the byte search still found, by place."""
 
     id: str
-    plan: Plan
+    plan: Plan | None
+    """None when it is done."""
     at: dt.datetime
     actor: str
     reason: str
@@ -78,6 +79,7 @@ class _Work:
 
     @property
     def plan(self) -> Plan:
+        assert self.erasure.plan is not None, "an erasure under way has its plan"
         return self.erasure.plan
 
     def count(self, name: str, number: int) -> None:
@@ -161,6 +163,24 @@ def resume(
         found.get("counts", {}),
     )
     return _go_on(_Work(store, catalogue, load_declaration(), erasure), verify, advance)
+
+
+def finished(store: Store, request_id: str) -> Erasure | None:
+    """The erasure that a request led to, if it came to its end."""
+    found = store.control[COLLECTION].find_one({"request": request_id, "state": "done"})
+    if found is None:
+        return None
+    return Erasure(
+        found["_id"],
+        None,
+        found["begun_at"],
+        found["actor"],
+        found["reason"],
+        found["done"],
+        found["counts"],
+        found["found"],
+        found["notes"],
+    )
 
 
 def unfinished(store: Store) -> list[str]:

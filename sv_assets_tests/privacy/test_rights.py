@@ -1,0 +1,147 @@
+"""What people say about their own data counts, stays on record, and reaches marketing."""
+
+import csv
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from sv_assets.errors import ConfigurationError, SvError
+from sv_assets.identity.decisions import merge
+from sv_assets.privacy.audience import export, refresh_audience, without_consent
+from sv_assets.privacy.declaration import load_declaration, undeclared
+from sv_assets.privacy.erase import erase
+from sv_assets.privacy.retention import enforce, overdue
+from sv_assets.privacy.rights import consents, may_be_used_for, objects, rectify, restrict, said_by, undo
+from sv_assets_tests.privacy.jane import Estate, found_anywhere
+from sv_assets_tests.retailer import day
+
+WHO = {"actor": "Ann", "evidence": "letter of 3 March"}
+
+
+def test_a_correction_wins_over_sources_follows_a_merge_and_can_be_taken_back(estate: Estate) -> None:
+    store, mary = estate.store, estate.id_of("crm.customer:1003")
+    made = rectify(store, mary, "name", {"first": "Marie", "last": "Brown"}, **WHO)
+    rectify(store, mary, "email", "marie@example.org", **WHO)
+    estate.run()
+    document = estate.customers()[mary]
+    assert document["name"]["value"] == {"first": "Marie", "last": "Brown"}
+    assert (document["name"]["rule"], document["name"]["system"]) == ("rectified", "privacy")
+    assert document["email"]["value"] == "marie@example.org"
+    assert "email:marie@example.org" in document["keys"]
+    assert document["rights"]["rectified"] == ["email", "name"]
+    estate.customer(1003, "Mary", "Brown", Email="mary.brown9@example.org", Mobile="07700 900777", ModifiedAt=day(90))
+    estate.run()
+    assert estate.customers()[mary]["name"]["value"]["first"] == "Marie", (
+        "a source that says the old again does not win"
+    )
+    merge(store, "crm.customer:1003", "crm.customer:1002", actor="Ann", reason="test")
+    estate.run()
+    survivor = estate.id_of("crm.customer:1003")
+    assert estate.customers()[survivor]["name"]["value"]["first"] == "Marie"
+    undo(store, made["_id"], actor="Ann", reason="a mistake")
+    estate.run()
+    assert estate.customers()[survivor]["name"]["value"]["first"] != "Marie"
+    assert [bool(one.get("undone")) for one in said_by(store, survivor)] == [False, True]
+    with pytest.raises(ConfigurationError, match="no email"):
+        rectify(store, survivor, "email", "nonsense", **WHO)
+    with pytest.raises(SvError, match="no customer"):
+        restrict(store, "C0000000000000000", **WHO)
+
+
+def test_only_who_may_be_contacted_is_in_the_audience_and_only_over_that_channel(
+    estate: Estate, tmp_path: Path
+) -> None:
+    store = estate.store
+    jane, peter, mary = (estate.id_of(f"crm.customer:{n}") for n in (1001, 1002, 1003))
+    refresh_audience(store)
+
+    def members() -> dict[str, set[str]]:
+        return {m["_id"]: set(m["channels"]) for m in store.marketing["audience"].find({})}
+
+    assert members() == {jane: {"email", "post"}, peter: {"email"}, mary: {"email"}}, (
+        "Mary's address is unknown to the web, not to post"
+    )
+    consents(store, mary, "marketing", "email", False, **WHO)
+    consents(store, peter, "marketing", "phone", True, **WHO)
+    objects(store, jane, "marketing", **WHO)
+    estate.run()
+    refresh_audience(store)
+    assert members() == {peter: {"email", "phone"}, mary: {"post"}} or members() == {peter: {"email", "phone"}}
+    assert without_consent(store)[1] == 0
+    restrict(store, peter, **WHO)
+    assert without_consent(store)[1] == 2, "the check does not wait for composition"
+    estate.run()
+    assert may_be_used_for(estate.customers()[peter], "fraud") is False
+    refresh_audience(store)
+    assert peter not in members()
+
+
+def test_what_a_person_says_last_counts_and_a_later_refusal_at_a_source_counts_again(
+    estate: Estate, tmp_path: Path
+) -> None:
+    store, mary = estate.store, estate.id_of("crm.customer:1003")
+    pref = {"CustomerId": 1003, "Purpose": "marketing", "Channel": "email"}
+    estate.land("crm.contactpreference", {**pref, "OptedIn": False, "RecordedAt": day(2)})
+    estate.run()
+    refresh_audience(store)
+    assert store.marketing["audience"].find_one({"_id": mary, "channels.email": {"$exists": True}}) is None
+    consents(store, mary, "marketing", "email", True, **WHO)
+    estate.run()
+    refresh_audience(store)
+    found = store.marketing["audience"].find_one({"_id": mary})
+    assert found is not None and found["channels"]["email"]["consent"]["rule"] == "person_said"
+    assert without_consent(store) == (store.marketing["audience"].count_documents({}) and without_consent(store)[0], 0)
+    assert export(store, "email", tmp_path / "email.csv") >= 1
+    with (tmp_path / "email.csv").open() as handle:
+        assert "mary.brown9@example.org" in {row["to"] for row in csv.DictReader(handle)}
+    later = dt.datetime.now(dt.timezone.utc) + dt.timedelta(hours=1)
+    estate.land("crm.contactpreference", {**pref, "OptedIn": False, "RecordedAt": later})
+    estate.run()
+    assert without_consent(store)[1] == 1
+    refresh_audience(store)
+    assert without_consent(store)[1] == 0
+    with pytest.raises(ConfigurationError, match="specific"):
+        consents(store, mary, "marketing", "*", True, **WHO)
+
+
+def test_corrections_and_statements_of_an_erased_person_go_with_them(estate: Estate) -> None:
+    store, mary = estate.store, estate.id_of("crm.customer:1003")
+    rectify(store, mary, "email", "marie.rectified@example.org", **WHO)
+    consents(store, mary, "marketing", "email", True, **WHO)
+    estate.run()
+    refresh_audience(store)
+    erase(store, estate.catalogue, mary, actor="Ann", reason="asked", verify=False)
+    gone = ("marie.rectified@example.org", "mary.brown9@example.org", mary)
+    assert found_anywhere(store, gone, allowed=("control.legacy_actions",)) == []
+
+
+def test_what_is_older_than_declared_goes_and_what_is_late_is_counted(estate: Estate) -> None:
+    store, catalogue = estate.store, estate.catalogue
+    assert undeclared(store, load_declaration()) == []
+    erase(store, catalogue, estate.id_of("crm.customer:1001"), actor="Ann", reason="asked", verify=False)
+    estate.delete("crm.customer", 1003)
+    estate.run()
+    today = dt.datetime.now(dt.timezone.utc)
+    assert enforce(store, catalogue, now=today).total == 0
+    later = today + dt.timedelta(days=95)
+    assert overdue(store, catalogue, now=later).removed == {
+        "landing.crm.customer, deleted rows": 1,
+        "control.legacy_actions": store.control["legacy_actions"].count_documents({}),
+    }
+    enforce(store, catalogue, now=later)
+    row = store.landing["crm.customer"].find_one({"_id": 1003})
+    assert row is not None and set(row) == {"_id", "_sv"} and row["_sv"]["deleted"]
+    assert enforce(store, catalogue, now=later).total == 0
+    estate.customer(1003, "Mary", "Brown", Email="back@example.org", ModifiedAt=day(90))
+    estate.run()
+    assert estate.customers()[estate.id_of("crm.customer:1003")]["email"]["value"] == "back@example.org"
+    much_later = today + dt.timedelta(days=2200)
+    enforce(store, catalogue, now=much_later)
+    assert store.landing["sales.orderheader"].count_documents({"_id": {"$in": [3001, 3002]}}) == 0
+    assert store.single_view["orders"].count_documents({"retained_until": {"$exists": True}}) == 0
+
+
+def test_a_collection_that_nobody_declared_is_told(estate: Estate) -> None:
+    estate.store.control["new_thing"].insert_one({"_id": 1})
+    assert undeclared(estate.store, load_declaration()) == ["control.new_thing"]
