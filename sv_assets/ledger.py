@@ -84,6 +84,11 @@ def order_trace(source_key: str, by: str, value: str) -> Trace:
     return Trace("order", (source_key, by, value))
 
 
+def customer_trace(customer_id: str) -> Trace:
+    """An id that was given, and must not be given again."""
+    return Trace("customer", (customer_id,))
+
+
 def contact_trace(contact: str, name: str | None = None) -> Trace:
     """A contact as `contacts_in` gives it; with a name as `name_forms` gives it where others share it."""
     return Trace("contact", (contact, "*" if name is None else name))

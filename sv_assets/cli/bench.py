@@ -191,6 +191,25 @@ def startup(
         raise typer.Exit(1)
 
 
+@app.command()
+def privacy(
+    customers: Annotated[int, typer.Option(min=100, help="Among so many customers one is handed over.")] = 10_000,
+    rows: Annotated[
+        int, typer.Option(min=1000, help="So many rows land, to see what asking the ledger costs.")
+    ] = 20_000,
+    erased: Annotated[int, typer.Option(min=1, help="So many people are in the ledger then.")] = 10_000,
+    json: JsonOption = False,
+) -> None:
+    """What asking the ledger of erased people costs landing, beside landing that does not ask; and how long subject access takes."""
+    with _of_a_checkout():
+        from benchmarks.privacy import measure_privacy
+    errors.print(
+        f"Building {customers:,} customers on a server of its own; some {60 + customers // 150} seconds or more"
+    )
+    figures = measure_privacy(customers, rows, erased)
+    print_json(figures) if json else table("Privacy", ["", ""], figures.items())
+
+
 @contextmanager
 def _of_a_checkout() -> Iterator[None]:
     try:

@@ -20,6 +20,7 @@ from pymongo import IndexModel, UpdateOne
 
 from sv_assets.identity.division import Division, Stopped
 from sv_assets.identity.party import StationReport
+from sv_assets.ledger import customer_trace, open_ledger
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches, insert_missing
 from sv_assets.worklist import PENDING_INDEX, clear_pending
 
@@ -288,7 +289,8 @@ def _assign(around: Neighbourhood, known: dict[str, Document], store: Store) -> 
     decided: list[Cluster] = []
     now = dt.datetime.now(dt.timezone.utc)
     anchors = [part[0] for n, part in enumerate(parts) if not claims[n]]
-    new_ids = {anchor: mint(anchor, ()) for anchor in anchors} if around.first else _new_ids(store, anchors)
+    is_new_to_all = around.first and open_ledger(store) is None
+    new_ids = {anchor: mint(anchor, ()) for anchor in anchors} if is_new_to_all else _new_ids(store, anchors)
     for n, part in enumerate(parts):
         claimants = sorted(claims[n], key=lambda c: (c["born"], c["_id"]))
         before = {old for record in part if (old := id_of(record))}
@@ -304,12 +306,16 @@ def _assign(around: Neighbourhood, known: dict[str, Document], store: Store) -> 
 
 
 def _new_ids(store: Store, anchors: list[str]) -> dict[str, str]:
-    """A new id for each anchor; where one was made from that record before, for another cluster, the next one."""
+    """A new id for each anchor; where one was made from that record before, for another cluster or for somebody who was
+    erased, the next one."""
+    ledger = open_ledger(store)
     taken: dict[str, set[str]] = {anchor: set() for anchor in anchors}
     minted: dict[str, str] = {}
     while taken:
         candidates = {mint(anchor, ids): anchor for anchor, ids in taken.items()}
         there = {c["_id"] for c in find_many(store.identity["clusters"], "_id", candidates, {"_id": 1})}
+        if ledger is not None:
+            there |= {trace.parts[0] for trace in ledger.entries(map(customer_trace, candidates))}
         minted.update({anchor: identifier for identifier, anchor in candidates.items() if identifier not in there})
         taken = {candidates[identifier]: taken[candidates[identifier]] | {identifier} for identifier in there}
     return minted

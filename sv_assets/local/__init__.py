@@ -4,6 +4,7 @@ from sv_assets.local.estate import Estate, default_local_dir, down, read_urls, s
 from sv_assets.local.generator.seed import SeedReport, seed
 from sv_assets.local.generator.tick import tick
 from sv_assets.local.servers import RunningServer, start_mongo, start_sqs
+from sv_assets.local.shred import shred
 
 __all__ = [
     "Estate",
@@ -13,6 +14,7 @@ __all__ = [
     "down",
     "read_urls",
     "seed",
+    "shred",
     "start_mongo",
     "start_sqs",
     "status",

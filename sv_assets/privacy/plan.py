@@ -10,7 +10,7 @@ from typing import Any
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.landing.suppression import kept_columns
-from sv_assets.ledger import Erased, Trace, contact_trace, contacts_in, order_trace, record_trace
+from sv_assets.ledger import Erased, Trace, contact_trace, contacts_in, customer_trace, order_trace, record_trace
 from sv_assets.mongo import Document, Store
 from sv_assets.privacy.declaration import Declaration
 from sv_assets.privacy.rows import Rows, find_rows
@@ -153,7 +153,7 @@ def ledger_entries(catalogue: Catalogue, declared: Declaration, plan: Plan) -> l
     for contact, form in plan.shared:
         add(Erased(contact_trace(contact, form)))
     for customer in plan.customer_ids:
-        add(Erased(Trace("customer", (customer,))))
+        add(Erased(customer_trace(customer)))
     for queue, ids in plan.messages.items():
         for message in ids:
             add(Erased(record_trace(queue, f"message {message}")))
