@@ -123,5 +123,7 @@ class _Silent:
     def clean(self, batch: Any) -> Any:
         return batch
 
-    def changed(self) -> bool:
+    revision = 0
+
+    def changed_since(self, asked: int) -> bool:
         return False

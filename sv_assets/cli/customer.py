@@ -131,6 +131,7 @@ def _show(customer: "Document") -> None:
             ["accounts", lines(account["record"] for account in customer["accounts"])],
             ["records", f"{customer['sources']['count']} of {', '.join(customer['sources']['systems'])}"],
             ["household", lines(household["members"]) if household else ""],
+            ["rights", _rights(customer.get("rights"))],
             ["quality", f"{quality['score']} % (complete {quality['completeness']:.0%}, fresh {quality['freshness']:.0%}, agreeing {quality['agreement']:.0%})"],
             ["conflicts", lines(quality["conflicts"])],
             ["enrichments", lines(customer["enrichments"])],
@@ -139,6 +140,17 @@ def _show(customer: "Document") -> None:
     console.print(
         "[bold]sv customer history ID[/] says what changed; [bold]sv identity explain ID[/] why its records are one person."
     )
+
+
+def _rights(rights: "Document | None") -> str:
+    """What everybody who works with the customer must know."""
+    if not rights:
+        return ""
+    told = (
+        [f"[red]restricted since {rights['restricted_since']:%Y-%m-%d}: only stored[/]"] if rights["restricted"] else []
+    )
+    told += [f"objects to {safe(purpose)}" for purpose in rights["objections"]]
+    return "; ".join([*told, *(f"{field} put right" for field in rights["rectified"])])
 
 
 def _origin(value: "Document | None") -> list[str]:

@@ -6,7 +6,7 @@ over. A day of it can be landed again.
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pymongo import IndexModel, UpdateOne
@@ -60,6 +60,11 @@ class Archive:
         return Counter(
             f"{document['sent_at']:%Y-%m-%d}" for identifier, document in documents.items() if identifier not in there
         )
+
+    def remove(self, message_ids: Iterable[str]) -> None:
+        """Take messages out for good."""
+        for batch in in_batches(message_ids):
+            self.collection.delete_many({"_id": {"$in": batch}})
 
     def _complete(self, documents: Sequence[Document]) -> None:
         """A message that was put in without its payload, which could not be read then, gets it now."""

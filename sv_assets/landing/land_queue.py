@@ -158,11 +158,16 @@ class _Landing:
         """Archive, then landing and quarantine. All of it is acknowledged by a majority when this returns; where it
         raises, nothing is counted as landed, and the same may be landed again."""
         now = dt.datetime.now(dt.timezone.utc)
-        kept = self.writer.suppression.open_messages(opened)
+        suppression = self.writer.suppression
+        kept = suppression.open_messages(opened)
+        asked = suppression.revision
         for day, count in self.archive.put(kept, now, self.writer.run_id).items():
             self.days[day] = self.days.get(day, 0) + count
         outcome = replace(self.outcome)
         _write(self.writer, opened, outcome)
+        if suppression.changed_since(asked):  # somebody was erased meanwhile
+            still = {one.message.message_id for one in suppression.open_messages(kept)}
+            self.archive.remove([i for one in kept if (i := one.message.message_id) not in still])
         # A message that had landed before is not written again. This write is acknowledged by a majority only after
         # everything that the server had then, so what is deleted next cannot be rolled back with it.
         self.bookmark.move({"received": outcome.read}, self.writer.run_id)

@@ -69,6 +69,11 @@ class Quarantine:
             resolved += len(found)
         return resolved
 
+    def remove(self, key_texts: Iterable[str]) -> None:
+        """Take entries out for good."""
+        for keys in in_batches(key_texts):
+            self._collection.delete_many({"_id": {"$in": [self._entry_id(key) for key in keys]}})
+
     def count(self) -> int:
         """How many entries are open."""
         return self._collection.count_documents({"source": self._source, "status": "open"})

@@ -14,6 +14,7 @@ from sv_assets.landing.quarantine import Quarantine
 from sv_assets.landing.shapes import shape_of
 from sv_assets.landing.skip import why_not_now
 from sv_assets.landing.statements import tombstone
+from sv_assets.landing.suppression import without_erased
 from sv_assets.ledger import dropped
 from sv_assets.mongo import Document, Store, bulk_write, explained_mongo_errors, in_batches
 from sv_assets.sources.capture import CaptureReader, open_reader
@@ -113,7 +114,10 @@ def compare(
             )
             return found
         for keys in in_batches(missing):
+            keys = without_erased(store, source, keys)
             _, deleted = bulk_write(collection, [tombstone(origin, key, version) for key in keys])
+            if erased := set(keys) - set(without_erased(store, source, keys)):  # meanwhile
+                collection.delete_many({"_id": {"$in": list(erased)}})
             found.deleted += deleted
     return found
 

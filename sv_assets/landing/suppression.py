@@ -43,7 +43,7 @@ from sv_assets.ledger import (
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches
 from sv_assets.sources.keys import key_text, key_value
 from sv_assets.sources.messages import Message, Opened
-from sv_assets.sources.records import Batch, Record, Rejected
+from sv_assets.sources.records import Batch, Deletion, Record, Rejected
 
 _BOOKKEEPING = ("system", "table", "op", "extracted_at", "run_id", "deleted", "version", "key", "sent_at")
 ORDER_PARTS = ("order_line", "payment", "refund", "delivery")
@@ -69,9 +69,14 @@ class Suppression:
         self._ledger: Ledger | None = None
         self._revision = 0
 
-    def changed(self) -> bool:
-        """True if somebody was erased since the last batch was asked about."""
-        return revision(self._store) != self._revision
+    @property
+    def revision(self) -> int:
+        """The state of the ledger that was asked last."""
+        return self._revision
+
+    def changed_since(self, asked: int) -> bool:
+        """True if somebody was erased since the ledger was asked in that state."""
+        return revision(self._store) != asked
 
     def clean(self, batch: Batch) -> Batch:
         """The batch without what was erased; what must be kept of it is reduced."""
@@ -113,12 +118,14 @@ class Suppression:
         found = self._judged(ledger, told, [r.key for r in records])
         return {record.key for record, entry in zip(records, found, strict=True) if entry is not None}
 
-    def take_back(self, records: Iterable[Record]) -> None:
-        """Take out of landing again what was erased while its batch was written."""
+    def take_back(
+        self, records: Iterable[Record], deletions: Iterable[Deletion], rejected: list[Rejected]
+    ) -> list[str]:
+        """Take out of landing again what was erased while its batch was written; returns the keys of what was rejected of it."""
         records = list(records)
         ledger = self._opened()
         if ledger is None:
-            return
+            return []
         told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in records]
         found = [entry if doubt is None else None for entry, doubt in _decided(ledger, told)]
         hit = [(r, t, entry) for r, t, entry in zip(records, told, found, strict=True) if entry is not None]
@@ -126,6 +133,10 @@ class Suppression:
         kept = {r.key for r, t, entry in hit if columns and _is_of_an_order(self._source, t, entry)}
         self._delete(r.key for r, _, _ in hit if r.key not in kept)
         reduce_landed(self._store, self._catalogue, self._source, kept, ledger.policy)
+        gone = {record_trace(self._source.key, one.key_text): one.key for one in deletions}
+        self._delete(gone[trace] for trace, entry in ledger.entries(gone).items() if entry.action == "drop")
+        clean = {item.key_text for item in self._rejected(ledger, rejected)}
+        return [item.key_text for item in rejected if item.key_text not in clean]
 
     def _opened(self) -> Ledger | None:
         self._ledger = open_ledger(self._store)
@@ -436,3 +447,14 @@ def reduced(source: Source, record: Record, columns: list[str], until: dt.dateti
         marks={**marks, "erased": mark_of(until)},
         message=None,
     )
+
+
+def without_erased(store: Store, source: Source, keys: Iterable[Any]) -> list[Any]:
+    """Of these keys of rows those that nobody was erased with."""
+    keys = list(keys)
+    ledger = open_ledger(store)
+    if ledger is None:
+        return keys
+    traces = {record_trace(source.key, key_text(key)): key for key in keys}
+    found = ledger.entries(traces)
+    return [key for trace, key in traces.items() if trace not in found]

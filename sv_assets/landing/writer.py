@@ -67,6 +67,8 @@ class Prepared:
     deletions: list[Deletion]
     rejected: list[Rejected]
     suppressed: int = 0
+    asked: int = 0
+    """The state of the ledger of erased people that was asked."""
     upserts: list[UpdateOne] | None = None
     """The writes of all documents, where they will be sent without asking what is there."""
     stored: dict[object, Document] | None = None
@@ -98,6 +100,7 @@ class LandingWriter:
 
         Nothing is in it of people who were erased."""
         read, batch = batch.read, self.suppression.clean(batch)
+        asked = self.suppression.revision
         origin = Origin(self.source, self.run_id, batch.extracted_at)
         records = newest_per_key(batch.records)
         rejected = list(batch.rejected)
@@ -109,11 +112,13 @@ class LandingWriter:
                 documents[key] = landing_document(origin, record, pending, fields)
             except DataError as reason:
                 rejected.append(_rejected(record, f"the {'message' if record.message else 'row'} {reason}"))
-        asks = self._is_first_load or self._ask_first or self.source.is_queue
-        upserts = None if asks else [upsert(document, from_log=batch.from_log) for document in documents.values()]
+        looks_first = self._is_first_load or self._ask_first or self.source.is_queue
+        upserts = (
+            None if looks_first else [upsert(document, from_log=batch.from_log) for document in documents.values()]
+        )
         return Prepared(
             batch.position, read, origin, batch.from_log, documents, records, batch.deletions, rejected,
-            read - batch.read, upserts,
+            read - batch.read, asked, upserts,
         )  # fmt: skip
 
     def write(self, batch: Batch, outcome: Outcome) -> list[Rejected]:
@@ -151,8 +156,9 @@ class LandingWriter:
         if rejected:
             self.quarantine.put(rejected, self.run_id)
             outcome.quarantined += len(rejected)
-        if self.suppression.changed():
-            self.suppression.take_back(prepared.records.values())
+        if self.suppression.changed_since(prepared.asked):
+            gone = self.suppression.take_back(prepared.records.values(), prepared.deletions, rejected)
+            self.quarantine.remove(gone)
 
     def _stored(self, keys: Iterable[object]) -> dict[object, Document]:
         """What is known of the landed documents of these keys."""

@@ -380,9 +380,16 @@ def _names(document: Document, plan: Plan) -> bool:
 def _consumers(work: _Work) -> None:
     """Every other collection, as declared; what nobody declared is looked through, and reported."""
     pattern = search.pattern_of(work.plan.searched)
+    sources = {source.key for source in work.catalogue.sources}
     for database, name in collections_of(work.store, work.declared):
         held = work.declared.of(database, name)
-        if (database, name) in _OWN or (held is not None and held.find in ("station", "nobody")):
+        if (database, name) in _OWN:
+            continue
+        if database in ("landing", "archive") and name not in sources:
+            held = held and held.model_copy(
+                update={"find": "anywhere", "erase": "delete"}
+            )  # of a source that is declared no more
+        if held is not None and held.find in ("station", "nobody"):
             continue
         if held is None:
             work.erasure.notes.append(
@@ -478,6 +485,15 @@ def _compact(work: _Work) -> None:
 
 
 def _verify(work: _Work) -> None:
+    """Search; what another run wrote meanwhile, of what it had read before, is taken out once more."""
+    _search(work)
+    if work.erasure.found:
+        for step in (_landing, _identity, _view, _neighbours, _consumers, _files):
+            step(work)
+        _search(work)
+
+
+def _search(work: _Work) -> None:
     pattern = search.pattern_of(work.plan.searched)
     work.erasure.found.clear()
     if pattern is None:

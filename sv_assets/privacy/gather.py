@@ -87,7 +87,7 @@ def gather(store: Store, catalogue: Catalogue, customer_id: str) -> Gathered:
     add("single_view.orders", person.orders)
     add("single_view.interactions", person.interactions)
     add("single_view.consents", person.consents)
-    _add_consumers(store, declared, person, add)
+    _add_consumers(store, catalogue, declared, person, add)
     lines = [redaction.document(line) for line in _lines_of_logs(declared, person)]
     if lines:
         result.sections.append(Section("logs", "Running the platform", "legitimate interest", "90 days", lines))
@@ -144,7 +144,7 @@ def _add_rows(store: Store, catalogue: Catalogue, rows: Rows, add: Any) -> None:
     add("control.quarantine", find_many(store.control["quarantine"], "_id", sorted(rows.quarantined)))
 
 
-def _add_consumers(store: Store, declared: Declaration, person: Person, add: Any) -> None:
+def _add_consumers(store: Store, catalogue: Catalogue, declared: Declaration, person: Person, add: Any) -> None:
     """What consumers hold, as declared, and what nobody has declared."""
     pattern = search.pattern_of(person.searched() - person.order_ids)
     kinds: dict[str, list[str]] = {
@@ -152,8 +152,11 @@ def _add_consumers(store: Store, declared: Declaration, person: Person, add: Any
         "record": sorted(person.records),
         "order": sorted(person.order_ids),
     }
+    sources = {source.key for source in catalogue.sources}
     for database, name in collections_of(store, declared):
         held = declared.of(database, name)
+        if database in ("landing", "archive") and name not in sources:
+            held = held and held.model_copy(update={"find": "anywhere"})  # of a source that is declared no more
         if (database, name) in _NOT_THEIRS or (held is not None and held.find in ("station", "nobody")):
             continue
         collection = (
