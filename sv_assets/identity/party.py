@@ -41,6 +41,7 @@ INDEXES = [
     IndexModel([("customer_id", 1)]),
     IndexModel([("addresses.record", 1)]),
     IndexModel([("quotes.number", 1)], sparse=True),
+    IndexModel([("deleted", 1)], partialFilterExpression={"deleted": True}),
 ]
 
 

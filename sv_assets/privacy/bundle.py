@@ -26,7 +26,7 @@ _FONTS = (
     "/Library/Fonts/Arial Unicode.ttf",
     "C:/Windows/Fonts/arial.ttf",
 )
-_MOST_PDF_DOCUMENTS = 400
+_MOST_PDF_DOCUMENTS = 100
 """So many documents of one collection are written out in the PDF; all are in the JSON and the HTML."""
 
 

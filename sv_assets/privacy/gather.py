@@ -15,6 +15,7 @@ from sv_assets.privacy.rows import Rows, documents, find_rows
 from sv_assets.privacy.subject import Person, find_person
 
 MOST_LINES = 200
+MANY_ANYWHERE = 200_000
 _BOOKKEEPING = ("_sv", "keys", "compared", "identified")
 _NOT_THEIRS = {
     ("control", "erasures"),
@@ -58,7 +59,7 @@ def gather(store: Store, catalogue: Catalogue, customer_id: str) -> Gathered:
     """Everything held on a customer, and on whoever is the same person."""
     declared = load_declaration()
     person = find_person(store, customer_id)
-    rows = find_rows(store, catalogue, person)
+    rows = find_rows(store, catalogue, person, thorough=False)
     result = Gathered(person.customer_id, sorted(person.customer_ids))
     redaction = redaction_for(store, catalogue, person, declared)
 
@@ -169,12 +170,20 @@ def _add_consumers(store: Store, catalogue: Catalogue, declared: Declaration, pe
         if held is not None and isinstance(held.find, dict):
             found = [d for path, kind in held.find.items() for d in find_many(collection, path, kinds[kind])]
         else:
-            found = (
-                list(find_many(collection, "_id", search.in_collection(store, database, name, pattern)))
-                if pattern
-                else []
-            )
+            found = _found_anywhere(store, database, name, collection, person, pattern)
         add(f"{database}.{name}", _distinct(found))
+
+
+def _found_anywhere(
+    store: Store, database: str, name: str, collection: Any, person: Person, pattern: Any
+) -> list[Document]:
+    """What names the person in a collection of any shape; where it is very large, by its ids, which a minute is enough for."""
+    if pattern is None:
+        return []
+    if collection.estimated_document_count() <= MANY_ANYWHERE:
+        return list(find_many(collection, "_id", search.in_collection(store, database, name, pattern)))
+    ids = sorted(person.ids)
+    return [d for path in ("_id", "customer_id", "record") for d in collection.find({path: {"$in": ids}})]
 
 
 def _lines_of_logs(declared: Declaration, person: Person) -> list[Document]:

@@ -12,7 +12,7 @@ from sv_assets.customers.writing import SOURCE as CUSTOMERS
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.landing.suppression import ORDER_PARTS, references, told_by_raw
 from sv_assets.ledger import contacts_in
-from sv_assets.mongo import Document, Store, find_many
+from sv_assets.mongo import Document, Store, find_many, in_batches
 from sv_assets.privacy.subject import Person
 from sv_assets.sources.keys import key_text
 
@@ -45,8 +45,16 @@ class Rows:
         return counts | ({"control.quarantine": len(self.quarantined)} if self.quarantined else {})
 
 
-def find_rows(store: Store, catalogue: Catalogue, person: Person) -> Rows:
-    """Every row and message of a person, also those that no station has taken up yet."""
+MANY = 500_000
+"""In a collection of more documents than that, only erasure looks through all of it; what stations know is found by indexes."""
+
+
+def find_rows(store: Store, catalogue: Catalogue, person: Person, *, thorough: bool = True) -> Rows:
+    """Every row and message of a person, also those that no station has taken up yet.
+
+    Not `thorough`: in very large collections without rows that no station makes anything of (a consent that says neither yes
+    nor no), for an answer within a minute.
+    """
     rows = Rows()
     for source, keys in person.keys_by_source.items():
         rows.rest[source] |= keys
@@ -57,7 +65,7 @@ def find_rows(store: Store, catalogue: Catalogue, person: Person) -> Rows:
         rows.rest[fact["record"].partition(":")[0]].add(fact["key"])
     for order in person.orders:
         rows.kept[order["record"].partition(":")[0]].add(order["key"])
-    _by_reference(store, catalogue, person, rows)
+    _by_reference(store, catalogue, person, rows, thorough)
     _by_declared_contact(store, catalogue, person, rows)
     _parts_of_orders(store, catalogue, rows)
     for key in list(rows.rest):
@@ -67,7 +75,7 @@ def find_rows(store: Store, catalogue: Catalogue, person: Person) -> Rows:
     return rows
 
 
-def _by_reference(store: Store, catalogue: Catalogue, person: Person, rows: Rows) -> None:
+def _by_reference(store: Store, catalogue: Catalogue, person: Person, rows: Rows, thorough: bool) -> None:
     """Rows that point to one of the person's, in whatever state they are."""
     of_source = person.keys_by_source
     for source in catalogue.sources:
@@ -75,10 +83,13 @@ def _by_reference(store: Store, catalogue: Catalogue, person: Person, rows: Rows
         for reference in references(source):
             assert isinstance(reference, Reference)
             wanted = of_source.get(catalogue.referred(source, reference).key, set())
-            path = field_path(source, reference.key)
-            into[source.key] |= {
-                d["_id"] for d in find_many(store.landing[source.key], path, wanted, {"_id": 1}) if d["_id"] is not None
-            }
+            landed, path = store.landing[source.key], field_path(source, reference.key)
+            narrowed: list[Document] = [{}]
+            if not thorough and not source.feeds_into("address") and landed.estimated_document_count() > MANY:
+                narrowed = [{"_sv.deleted": True}, *({"_sv.pending": station} for station in source.stations)]
+            for batch in in_batches(wanted, 500):
+                for query in narrowed:
+                    into[source.key] |= {d["_id"] for d in landed.find({**query, path: {"$in": batch}}, {"_id": 1})}
 
 
 def _by_declared_contact(store: Store, catalogue: Catalogue, person: Person, rows: Rows) -> None:
