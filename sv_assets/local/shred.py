@@ -16,6 +16,7 @@ from pymongo import IndexModel
 from sv_assets.errors import SvError
 from sv_assets.local.estate import Estate, default_local_dir, down, status, up
 from sv_assets.local.servers import end_process, start_mongo
+from sv_assets.mongo import in_batches
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _SYSTEM = ("admin", "local", "config")
@@ -75,14 +76,10 @@ def _copy(old: pymongo.MongoClient[Any], new: pymongo.MongoClient[Any], database
         ]
         if indexes:
             target.create_indexes(indexes)
-        batch: list[RawBSONDocument] = []
-        for document in old[database].get_collection(name, codec_options=_RAW).find({}).batch_size(_BATCH):
-            batch.append(document)
-            if len(batch) == _BATCH:
-                copied += len(target.insert_many(batch, bypass_document_validation=True).inserted_ids)
-                batch = []
-        if batch:
-            copied += len(target.insert_many(batch, bypass_document_validation=True).inserted_ids)
+        found_documents = old[database].get_collection(name, codec_options=_RAW).find({}).batch_size(_BATCH)
+        for batch in in_batches(found_documents, _BATCH):
+            target.insert_many(batch, bypass_document_validation=True)
+            copied += len(batch)
     return copied
 
 

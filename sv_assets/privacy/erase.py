@@ -379,7 +379,7 @@ def _names(document: Document, plan: Plan) -> bool:
 
 def _consumers(work: _Work) -> None:
     """Every other collection, as declared; what nobody declared is looked through, and reported."""
-    pattern = search.pattern_of(work.plan.searched)
+    pattern = search.pattern_of([*work.plan.searched, *work.plan.names])
     sources = {source.key for source in work.catalogue.sources}
     for database, name in collections_of(work.store, work.declared):
         held = work.declared.of(database, name)
@@ -451,7 +451,7 @@ def declared_files(declared: Declaration) -> Iterator[tuple[Path, str]]:
 
 
 def _files(work: _Work) -> None:
-    pattern = search.pattern_of(work.plan.searched)
+    pattern = search.pattern_of([*work.plan.searched, *work.plan.names])
     if pattern is None:
         return
     for path, handled in declared_files(work.declared):
@@ -494,18 +494,22 @@ def _verify(work: _Work) -> None:
 
 
 def _search(work: _Work) -> None:
-    pattern = search.pattern_of(work.plan.searched)
+    """What is found of contacts and ids is a fault. That other people's rows speak of somebody by name is told, and stays."""
     work.erasure.found.clear()
-    if pattern is None:
-        return
+    pattern, names = search.pattern_of(work.plan.searched), search.pattern_of(work.plan.names)
+    spoken_of: list[str] = []
     for database, name in collections_of(work.store, work.declared):
-        if (database, name) not in _OWN:
-            found = search.in_collection(work.store, database, name, pattern)
-            if found:
-                work.erasure.found[f"{database}.{name}"] = len(found)
+        if (database, name) in _OWN:
+            continue
+        if pattern and (found := search.in_collection(work.store, database, name, pattern)):
+            work.erasure.found[f"{database}.{name}"] = len(found)
+        if names and (named := search.in_collection(work.store, database, name, names)):
+            spoken_of.append(f"{len(named)} of {database}.{name}")
     for path, handled in declared_files(work.declared):
-        if handled != "nothing" and path.exists() and search.in_file(path, pattern):
+        if pattern and handled != "nothing" and path.exists() and search.in_file(path, pattern):
             work.erasure.found["files"] = work.erasure.found.get("files", 0) + 1
+    if spoken_of:
+        work.erasure.notes.append(f"Other people's documents speak of the person by name: {', '.join(spoken_of)}.")
 
 
 def _finish(work: _Work) -> None:

@@ -147,7 +147,7 @@ def _add_rows(store: Store, catalogue: Catalogue, rows: Rows, add: Any) -> None:
 
 def _add_consumers(store: Store, catalogue: Catalogue, declared: Declaration, person: Person, add: Any) -> None:
     """What consumers hold, as declared, and what nobody has declared."""
-    pattern = search.pattern_of(person.searched() - person.order_ids)
+    pattern = search.pattern_of(person.searched())
     kinds: dict[str, list[str]] = {
         "customer": sorted(person.customer_ids),
         "record": sorted(person.records),
@@ -189,7 +189,7 @@ def _found_anywhere(
 def _lines_of_logs(declared: Declaration, person: Person) -> list[Document]:
     """Lines of logs that name the person."""
     lines: list[Document] = []
-    pattern = search.pattern_of(person.searched() - person.order_ids)
+    pattern = search.pattern_of(person.searched())
     if pattern is None:
         return lines
     for path, handled in declared_files(declared):

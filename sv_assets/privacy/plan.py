@@ -14,7 +14,7 @@ from sv_assets.ledger import Erased, Trace, contact_trace, contacts_in, customer
 from sv_assets.mongo import Document, Store
 from sv_assets.privacy.declaration import Declaration
 from sv_assets.privacy.rows import Rows, find_rows
-from sv_assets.privacy.subject import Person, find_person
+from sv_assets.privacy.subject import Person, find_person, names_of_nobody_else
 from sv_assets.sources.keys import key_text
 
 HISTORY = "customer_history"
@@ -36,6 +36,8 @@ class Plan:
     shared: list[list[str]]
     """(contact, form of a name) of contacts that others have too, under names that are none of theirs."""
     searched: list[str]
+    names: list[str]
+    """Whole names that nobody else has; other people's rows may speak of them."""
     keys: list[str]
     words: dict[str, list[str]]
     others: list[str]
@@ -88,7 +90,8 @@ def plan_for(store: Store, person: Person, rows: Rows) -> Plan:
         shared=sorted(
             [contact, form] for contact, theirs in person.shared.items() for form in person.name_forms - theirs
         ),
-        searched=sorted(person.searched() - person.order_ids),  # the law wants the numbers of orders
+        searched=sorted(person.searched()),
+        names=sorted(names_of_nobody_else(store, person)),
         keys=sorted({key for r in records for key in r["keys"]}),
         words=words,
         others=sorted(person.others),

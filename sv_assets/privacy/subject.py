@@ -28,6 +28,7 @@ MOST_CANDIDATES = 20
 ALIKE = 0.9
 """From here on two spellings may be one name (Jaro and Winkler)."""
 PROOFS_NEEDED = 2
+_SHORTEST = 6
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,16 @@ class Person:
     others: set[str] = field(default_factory=set)
 
     @property
-    def texts(self) -> set[str]:
-        """E-mail addresses and phone numbers as they are written."""
-        return {text.strip() for r in self.records.values() for text in (*r["emails"], *r["phones"]) if text.strip()}
+    def contacts(self) -> set[str]:
+        """E-mail addresses and phone numbers in the form in which spellings meet; placeholders are nobody's."""
+        return {contact for record in self.records.values() for contact in _contacts_of(record)}
 
     @property
-    def contacts(self) -> set[str]:
-        """The same, in the form in which spellings meet."""
-        return {contact for text in self.texts for contact in contacts_in(text)}
+    def texts(self) -> set[str]:
+        """The same as they are written."""
+        own = self.contacts
+        said = {text.strip() for record in self.records.values() for text in (*record["emails"], *record["phones"])}
+        return {text for text in said if contacts_in(text) & own}
 
     @property
     def name_forms(self) -> set[str]:
@@ -108,15 +111,16 @@ class Person:
         }
 
     @property
-    def whole_names(self) -> set[str]:
-        """Names of at least two words."""
-        found: set[str] = set()
+    def whole_names(self) -> dict[str, tuple[str, str]]:
+        """Names of at least two words as they are written, with the first name and surname that they are compared by."""
+        found: dict[str, tuple[str, str]] = {}
         for record in self.records.values():
             name = {part: v.strip() for part, v in record["name"].items() if isinstance(v, str)}
+            compared = (str(record["compared"].get("first", "")), str(record["compared"].get("last", "")))
             if name.get("first") and name.get("last"):
-                found |= {f"{name['first']} {name['last']}", f"{name['last']}, {name['first']}"}
+                found[f"{name['first']} {name['last']}"] = found[f"{name['last']}, {name['first']}"] = compared
             if " " in name.get("full", ""):
-                found.add(name["full"])
+                found[name["full"]] = compared
         return found
 
     @property
@@ -137,21 +141,26 @@ class Person:
         return self.customer_ids | set(self.records)
 
     def searched(self) -> set[str]:
-        """What a byte search looks for: contacts, whole names and ids; nothing that others have too or that is short."""
-        own = {text for text in self.texts if contacts_in(text) - self.shared.keys()}
-        own |= {
-            contact.removeprefix("e:") for contact in self.contacts - self.shared.keys() if contact.startswith("e:")
-        }
+        """What a byte search looks for: contacts and ids, nothing that others have too or that is short. Orders have numbers
+        that the law wants."""
+        shared = self.shared.keys()
+        own = {text for text in self.texts if contacts_in(text) - shared}
+        own |= {contact.removeprefix("e:") for contact in self.contacts - shared if contact.startswith("e:")}
         for record in self.records.values():
             form = record["compared"]
-            own |= {
-                v
-                for name in ("emails", "folded", "mobiles", "lines")
-                for v in form.get(name, ())
-                if contacts_in(v) - self.shared.keys()
-            }
-        ids = self.ids | {f"{source}:{key_text(key)}" for source, found in self.keys_by_source.items() for key in found}
-        return {text for text in own | ids | self.whole_names if len(text) >= 6}
+            said = {value for name in ("emails", "folded", "mobiles", "lines") for value in form.get(name, ())}
+            own |= {value for value in said if contacts_in(value) - shared}
+        return {text for text in own | (self.ids - self.order_ids) if len(text) >= _SHORTEST}
+
+
+def names_of_nobody_else(store: Store, person: Person) -> set[str]:
+    """The whole names of a person that no other record has: those may be looked for in texts, and taken out of them."""
+    found: dict[tuple[str, str], bool] = {}
+    for first, last in set(person.whole_names.values()):
+        query = {"compared.last": last, "compared.first": first}
+        those = store.identity["party_records"].find(query, {"_id": 1}).limit(len(person.records) + 1)
+        found[first, last] = bool(first and last) and all(record["_id"] in person.records for record in those)
+    return {name for name, compared in person.whole_names.items() if found[compared] and len(name) >= _SHORTEST}
 
 
 # --- evidence -----------------------------------------------------------------------------------------------------------
@@ -241,7 +250,7 @@ def _weighed(store: Store, customer_id: str, evidence: Evidence) -> Candidate | 
             )
         }
 
-    contacts = {c for record in records for text in (*record["emails"], *record["phones"]) for c in contacts_in(text)}
+    contacts = {contact for record in records for contact in _contacts_of(record)}
     fits: dict[str, bool] = {}
     for contact in ("email", "phone"):
         if given := getattr(evidence, contact):
@@ -360,7 +369,13 @@ def _text_of(value: Any) -> str | None:
 
 
 def _contacts_of(record: Document) -> set[str]:
-    return {contact for text in (*record["emails"], *record["phones"]) for contact in contacts_in(text)}
+    form = record["compared"]  # without placeholders
+    return {
+        contact
+        for name in ("emails", "mobiles", "lines")
+        for value in form.get(name, ())
+        for contact in contacts_in(value)
+    }
 
 
 def _add_customer(store: Store, person: Person, customer_id: str, why: str) -> None:
