@@ -17,6 +17,7 @@ Each step is safe to repeat. What is done stands in `control.erasures`, so that 
 
 import datetime as dt
 import logging
+import re
 import secrets
 import sqlite3
 import uuid
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from sv_assets import settings
@@ -265,9 +267,8 @@ def _identity(work: _Work) -> None:
             _delete(store, "identity", "decisions", "of", decisions)
             + _delete(store, "identity", "decisions", "_id", decisions),
         )
-        events = {
-            event["_id"]: event for event in find_many(store.identity["events"], "customer_ids", plan.customer_ids)
-        }
+        about = [*plan.customer_ids, *plan.others]
+        events = {event["_id"]: event for event in find_many(store.identity["events"], "customer_ids", about)}
         work.count("identity.events", _events(work, list(events.values())))
         _homes(work)
         _values(work)
@@ -275,22 +276,33 @@ def _identity(work: _Work) -> None:
 
 
 def _events(work: _Work, events: list[Document]) -> int:
-    """Events about them alone go; in those about others, too, their ids are replaced."""
+    """Events about them alone go; in those about others their ids are replaced. Returns how many that were."""
     ids = set(work.plan.customer_ids)
     collection = work.store.identity["events"]
     pattern = search.pattern_of([*work.plan.customer_ids, *work.plan.records])
+    changed = 0
     for event in events:
-        if not set(event["customer_ids"]) <= ids and pattern is not None:
-            changed = search.without(event, pattern)
-            if changed["_id"] != event["_id"]:
-                changed["_id"] = f"{event['kind']}:{GONE}:{secrets.token_hex(8)}"
-            changed["customer_ids"] = [i for i in changed["customer_ids"] if i != GONE]
-            changed["records"] = [i for i in changed["records"] if i != GONE]
-            collection.replace_one({"_id": changed["_id"]}, changed, upsert=True)
-            if changed["_id"] == event["_id"]:
-                continue
-        collection.delete_one({"_id": event["_id"]})
-    return len(events)
+        if set(event["customer_ids"]) <= ids:
+            collection.delete_one({"_id": event["_id"]})
+            changed += 1
+        elif pattern is not None and search.in_document(event, pattern):
+            _replace(collection, event, pattern)
+            changed += 1
+    return changed
+
+
+def _replace(collection: Collection[Document], document: Document, pattern: re.Pattern[bytes]) -> None:
+    """The same document without what the pattern finds; under another id, where that is found in it."""
+    made = search.without(document, pattern)
+    for name in ("customer_ids", "records"):
+        if isinstance(made.get(name), list):
+            made[name] = [item for item in made[name] if item != GONE]
+    if made["_id"] == document["_id"]:
+        collection.replace_one({"_id": made["_id"]}, made)
+        return
+    made["_id"] = f"{GONE}:{secrets.token_hex(8)}"
+    collection.insert_one(made)
+    collection.delete_one({"_id": document["_id"]})
 
 
 def _homes(work: _Work) -> None:
@@ -420,14 +432,8 @@ def _from_one(work: _Work, database: str, name: str, held: Held, pattern: Any) -
     for identifier in found:
         if held.erase == "delete":
             collection.delete_one({"_id": identifier})
-        elif held.erase != "keep" and (document := collection.find_one({"_id": identifier})) is not None:
-            changed = search.without(document, pattern)
-            if changed["_id"] != identifier:
-                changed["_id"] = f"{GONE}:{secrets.token_hex(8)}"
-                collection.insert_one(changed)
-                collection.delete_one({"_id": identifier})
-            else:
-                collection.replace_one({"_id": identifier}, changed)
+        elif held.erase != "keep" and pattern and (document := collection.find_one({"_id": identifier})) is not None:
+            _replace(collection, document, pattern)
     return len(found)
 
 
@@ -490,7 +496,20 @@ def _verify(work: _Work) -> None:
     if work.erasure.found:
         for step in (_landing, _identity, _view, _neighbours, _consumers, _files):
             step(work)
+        _told_of_others(work)
         _search(work)
+
+
+def _told_of_others(work: _Work) -> None:
+    """What is told for ever of others (events, history), and names the person for a reason that is forgotten."""
+    pattern = search.pattern_of(work.plan.searched)
+    for database, name in (("identity", "events"), ("single_view", HISTORY)):
+        if pattern is not None and f"{database}.{name}" in work.erasure.found:
+            collection = getattr(work.store, database)[name]
+            for document in list(
+                find_many(collection, "_id", search.in_collection(work.store, database, name, pattern))
+            ):
+                _replace(collection, document, pattern)
 
 
 def _search(work: _Work) -> None:

@@ -429,6 +429,15 @@ def _add_neighbours(store: Store, person: Person) -> None:
     ids = sorted(person.customer_ids)
     for home in find_many(store.identity["households"], "customers", ids):
         person.others |= set(home["customers"])
+    linked = {
+        end for link in find_many(store.identity["links"], "ends", sorted(person.records)) for end in link["ends"]
+    }
+    linked |= {
+        r for item in find_many(store.identity["review"], "records", sorted(person.records)) for r in item["records"]
+    }
+    strangers = linked - person.records.keys()
+    others = find_many(store.identity["party_records"], "_id", strangers, {"customer_id": 1})
+    person.others |= {record["customer_id"] for record in others if record.get("customer_id")}
     for event in find_many(store.identity["events"], "customer_ids", ids, {"customer_ids": 1}):
         person.others |= set(event["customer_ids"])
     for entry in find_many(store.single_view["customer_history"], "customer_id", ids):
