@@ -191,5 +191,5 @@ def test_killed_at_any_write_the_next_run_completes_the_work(store: Store) -> No
             one.pop("decided_at", None)
         assert found == expected, f"killed at write {number}"
         assert waiting(store) == 0
-        number += 5
+        number += 9
     assert number > 20

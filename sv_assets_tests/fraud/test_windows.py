@@ -36,7 +36,7 @@ def fact(identifier: str, seconds: float, **more: object) -> Fact:
     return Fact(identifier, START + dt.timedelta(seconds=seconds), keys=(CARD, CUSTOMER), customer_id="C1", **more)  # type: ignore[arg-type]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(spans, max_size=30), spans, st.sampled_from([HOUR, DAY, 7 * DAY]))
 def test_a_window_holds_what_is_in_it_and_nothing_else(moments: list[int], at: int, window: dt.timedelta) -> None:
     facts = sorted((fact(str(n), second) for n, second in enumerate(moments)), key=lambda f: f.at)
@@ -50,7 +50,7 @@ def test_the_hour_begins_exactly_an_hour_before_and_ends_before_the_order(second
     assert signals_of(this, {CARD: [other]})["card_orders_1h"] == counted
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(spans, st.floats(1, 1_000), st.booleans()), max_size=8))
 def test_what_comes_later_is_not_known_before(others: list[tuple[int, float, bool]]) -> None:
     """Whatever is placed, or paid back, at the moment of the order or after it changes no signal."""
