@@ -5,8 +5,10 @@ import dagster as dg
 from sv_assets.components.keys import STATIONS
 
 
-def follows_its_sources() -> dg.AutomationCondition:  # type: ignore[type-arg]
+def follows_its_sources(*at_work_together: dg.AssetKey) -> dg.AutomationCondition:  # type: ignore[type-arg]
     """Requested when anything that the station reads has been updated by another run, and no station is at work.
+
+    `at_work_together` are the assets that run one after the other; by default the stations.
 
     What is updated while stations are at work is remembered, and requested together when they are done. That one of the
     sources failed, is missing or late holds nothing up for the others: a station works off what has landed. A source whose
@@ -20,7 +22,8 @@ def follows_its_sources() -> dg.AutomationCondition:  # type: ignore[type-arg]
     # An update between a request and the tick after it came too late for that run, perhaps: it stays remembered.
     taken = dg.AutomationCondition.newly_requested() & ~updated
     waiting = updated.since(taken).with_label("not yet worked off")
-    at_work = dg.AutomationCondition.asset_matches(STATIONS[0], dg.AutomationCondition.in_progress())
-    for key in STATIONS[1:]:
+    first, *others = at_work_together or STATIONS
+    at_work = dg.AutomationCondition.asset_matches(first, dg.AutomationCondition.in_progress())
+    for key in others:
         at_work = at_work | dg.AutomationCondition.asset_matches(key, dg.AutomationCondition.in_progress())
     return (waiting & ~at_work.with_label("a station is at work")).with_label("follows its sources")

@@ -14,6 +14,8 @@ STATIONS = tuple(
     )
 )
 """What works off landed records, in order; each follows what is before it by itself."""
+CONSUMERS = ("fraud", "marketing", "privacy")
+"""Groups of the assets that are made of customers and orders for one team each."""
 
 
 def legacy_key(source: Source) -> dg.AssetKey:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from sv_assets.identity.pictures.svg import Drawing, as_markdown, plain, ticks
+from sv_assets.pictures.svg import Drawing, as_markdown, plain, ticks
 
 WIDTH = 760.0
 _LEFT, _RIGHT, _TOP, _ROW = 200.0, 70.0, 64.0, 20.0

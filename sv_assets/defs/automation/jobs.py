@@ -6,14 +6,20 @@ import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.asset_job import job_for_no_day
-from sv_assets.components.keys import STATIONS, audit_checks, checks_after_landing, landing_key, reconciliation_key
+from sv_assets.components.keys import (
+    CONSUMERS,
+    STATIONS,
+    audit_checks,
+    checks_after_landing,
+    landing_key,
+    reconciliation_key,
+)
 from sv_assets.landing.reconcile import needs_reconciliation
 
 CATALOGUE = load_catalogue()
 LANDINGS = dg.AssetSelection.assets(*(landing_key(s) for s in CATALOGUE.sources))
 RECONCILIATIONS = [reconciliation_key(s) for s in CATALOGUE.sources if needs_reconciliation(s)]
-CONSUMERS = dg.AssetSelection.groups("fraud")
-EVERYTHING = LANDINGS | dg.AssetSelection.assets(*RECONCILIATIONS, *STATIONS) | CONSUMERS
+EVERYTHING = LANDINGS | dg.AssetSelection.assets(*RECONCILIATIONS, *STATIONS) | dg.AssetSelection.groups(*CONSUMERS)
 """Every station once. Archives are landed again by the day, and customers rebuilt by the bucket, only when somebody asks for it."""
 STEPS = (
     "identity__party_records",

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from sv_assets.components.keys import STATIONS
+from sv_assets.components.keys import CONSUMERS, STATIONS
 
 stations_follow = dg.AutomationConditionSensorDefinition(
     "stations_follow",
@@ -10,5 +10,14 @@ stations_follow = dg.AutomationConditionSensorDefinition(
     description="Lets what has landed flow through the stations to the customers, in one run at a time.",
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
+    run_tags={"dagster/max_runtime": str(24 * 3_600)},
+)
+
+consumers_follow = dg.AutomationConditionSensorDefinition(
+    "consumers_follow",
+    target=dg.AssetSelection.groups(*CONSUMERS),
+    description="Lets what changed in the customers and orders flow on to the teams that use them, apart from the stations.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
     run_tags={"dagster/max_runtime": str(24 * 3_600)},
 )

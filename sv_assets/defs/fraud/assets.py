@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from sv_assets.components.following import follows_its_sources
 from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage
 from sv_assets.components.station import RETRIES, WRITTEN, StationConfig, explained_failures, place_of, run_station
 from sv_assets.customers.lineage import Lineage
@@ -21,11 +22,17 @@ from sv_assets.fraud.signals import SIGNALS
 from sv_assets.mongo import Document, Store
 from sv_assets.resources import MongoResource
 
-_COMMON: dict[str, Any] = {"group_name": "fraud", "owners": ["team:fraud"], "kinds": {"python", "mongodb"}}
-
 
 def _key(name: str) -> dg.AssetKey:
     return dg.AssetKey(["fraud", name])
+
+
+_COMMON: dict[str, Any] = {
+    "group_name": "fraud",
+    "owners": ["team:fraud"],
+    "kinds": {"python", "mongodb"},
+    "automation_condition": follows_its_sources(*map(_key, ("signals", "model", "scores", "cases", "metrics"))),
+}
 
 
 def _lineage(found: Lineage) -> Document:

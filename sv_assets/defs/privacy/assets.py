@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from sv_assets.components.following import follows_its_sources
 from sv_assets.components.station import explained_failures, place_of, run_station
 from sv_assets.privacy.audience import COLLECTION as AUDIENCE_COLLECTION
 from sv_assets.privacy.audience import refresh_audience
@@ -26,6 +27,7 @@ _COMMON: dict[str, Any] = {"owners": ["team:privacy"], "kinds": {"python", "mong
     group_name="marketing",
     description="Who may be contacted today, over which channels, and on whose word. Whoever may not is not in it.",
     metadata={"dagster/table_name": "marketing.audience"},
+    automation_condition=follows_its_sources(AUDIENCE),
     **_COMMON,
 )
 def audience(mongo: MongoResource) -> dg.MaterializeResult:
