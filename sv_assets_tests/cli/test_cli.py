@@ -31,6 +31,7 @@ SHAPE = {
     "checks",
     "seconds",
     "identity",
+    "fraud",
     "changed",
 }
 
