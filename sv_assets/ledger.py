@@ -22,18 +22,22 @@ from pymongo import IndexModel
 
 from sv_assets import settings
 from sv_assets.errors import ConfigurationError
-from sv_assets.mongo import Document, Store, ensure_indexes, find_many, insert_missing
+from sv_assets.mongo import Document, Store, ensure_indexes, find_many, in_batches, insert_missing
 
 COLLECTION, STATE = "erased", "erasure_ledger"
+SHARED = "shared"
+"""The kind of an entry that decides nothing: others have the contact, too, so names must be looked at."""
 VARIABLE, COPY_VARIABLE = "SV_ERASURE_KEY", "SV_ERASURE_LEDGER"
 Action = Literal["drop", "reduce"]
 _FEWEST_BYTES = 16
+_BLOCK = 64
 _LONGEST_TEXT = 200_000
 EMAIL = re.compile(r"[^\s<>()\[\],;:\"'\\@|=]+@[^\s<>()\[\],;:\"'\\@|=]+\.[^\s<>()\[\],;:\"'\\@|=.]+")
 PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d\s().-]{7,18}\d(?!\w)")
 PHONE_DIGITS = 9
 LONGEST_NUMBER = 15
 """Digits of a telephone number (ITU-T E.164)."""
+_BETWEEN_DIGITS = {ord(ch): None for ch in " +-()"}
 _GMAIL = ("gmail.com", "googlemail.com")
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -53,9 +57,12 @@ class Trace:
     kind: str
     parts: tuple[str, ...]
 
+    @property
+    def message(self) -> bytes:
+        return "\x1f".join((self.kind, *self.parts)).encode(errors="surrogatepass")
+
     def hashed(self, secret: bytes) -> bytes:
-        message = "\x1f".join((self.kind, *self.parts)).encode(errors="surrogatepass")
-        return hmac.digest(secret, message, hashlib.sha256)[:16]
+        return hmac.digest(secret, self.message, "sha256")[:16]
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,22 @@ def _email(text: str) -> str:
     return f"e:{local}@{domain}"
 
 
+def email_contact(text: str) -> set[str]:
+    """As `contacts_in`, several times as fast for what is one plain address."""
+    return {_email(text)} if len(text) < 100 and EMAIL.fullmatch(text) else contacts_in(text)
+
+
+def phone_contact(text: str) -> set[str]:
+    """As `contacts_in`, several times as fast for what is one plain number."""
+    digits = text.translate(_BETWEEN_DIGITS)
+    plain = digits.isdigit() and digits.isascii() and PHONE_DIGITS < len(digits) <= LONGEST_NUMBER
+    return (
+        {f"p:{digits[-PHONE_DIGITS:]}"}
+        if plain and digits.startswith(("0", "44")) and len(text) < 20
+        else contacts_in(text)
+    )
+
+
 def name_forms(first: str | None, last: str | None, full: str | None = None) -> set[str]:
     """A name as far as it tells the people apart who share a contact: first name (or initial) and surname."""
     words = _WORD.findall(f"{first or ''} {last or ''} {full or ''}".casefold())
@@ -179,12 +202,13 @@ def parse_keys(text: str) -> Keys:
 
 @dataclass(frozen=True)
 class Erased:
-    """A trace that is to be in the ledger."""
+    """A trace that is to be in the ledger. `shared`: it is a contact that others have, too, and decides nothing by itself."""
 
     trace: Trace
     source: str | None = None
     action: Action = "drop"
     natural: bool = False
+    shared: bool = False
 
 
 def write(store: Store, erasure: str, at: dt.datetime, erased: Iterable[Erased], policy: Policy) -> int:
@@ -202,7 +226,7 @@ def write(store: Store, erasure: str, at: dt.datetime, erased: Iterable[Erased],
     for one in erased:
         document: Document = {
             "_id": f"{keys.current}:{one.trace.hashed(keys.secrets[keys.current]).hex()}",
-            "kind": one.trace.kind,
+            "kind": SHARED if one.shared else one.trace.kind,
             "action": one.action,
             "erasure": erasure,
             "at": at,
@@ -248,6 +272,9 @@ def take_in(store: Store, path: Path) -> int:
 
 def _add(store: Store, documents: list[Document], policy: Policy) -> int:
     inserted = insert_missing(store.control[COLLECTION], documents)
+    decisive = [d["_id"] for d in documents if d["kind"] == "contact"]
+    for batch in in_batches(decisive, 500):  # shared once, and now nobody else's
+        store.control[COLLECTION].update_many({"_id": {"$in": batch}, "kind": SHARED}, {"$set": {"kind": "contact"}})
     kept = {"keep": {feed: list(fields) for feed, fields in policy.keep.items()}, "keep_days": policy.keep_days}
     store.control[STATE].update_one({"_id": "ledger"}, {"$inc": {"revision": 1}, "$set": kept}, upsert=True)
     return inserted
@@ -266,6 +293,17 @@ class Ledger:
     keys: tuple[tuple[str, bytes], ...]
     beginnings: Any
 
+    def may_hold(self, messages: Sequence[bytes]) -> Any:
+        """For each message of a trace, whether it may be in the ledger: never false for one that is, or is a shared contact."""
+        found = np.zeros(len(messages), dtype=bool)
+        if not messages or not len(self.beginnings):
+            return found
+        for _, secret in self.keys:
+            heads = np.frombuffer(b"".join(_heads(secret, messages)), dtype=">u8").astype(np.uint64)
+            at = np.minimum(np.searchsorted(self.beginnings, heads), len(self.beginnings) - 1)
+            found |= self.beginnings[at] == heads
+        return found
+
     def entries(self, traces: Iterable[Trace]) -> dict[Trace, Entry]:
         """Of these traces those that are in the ledger."""
         asked = list(traces)
@@ -278,8 +316,24 @@ class Ledger:
             at = np.minimum(np.searchsorted(self.beginnings, heads), len(self.beginnings) - 1)
             likely = {f"{key_id}:{hashes[n].hex()}": asked[n] for n in np.flatnonzero(self.beginnings[at] == heads)}
             for entry in find_many(self.store.control[COLLECTION], "_id", likely):
+                if entry["kind"] == SHARED:
+                    continue
                 found[likely[entry["_id"]]] = Entry(entry["at"], entry["action"], entry.get("natural", False))
         return found
+
+
+def _heads(secret: bytes, messages: Sequence[bytes]) -> Iterator[bytes]:
+    """The first eight bytes of the HMAC-SHA-256 of each message (RFC 2104), by the states after its two pads: a third of the
+    time that one call for each takes."""
+    key = secret if len(secret) <= _BLOCK else hashlib.sha256(secret).digest()
+    key = key.ljust(_BLOCK, b"\0")
+    begun, ended = (hashlib.sha256(bytes(byte ^ pad for byte in key)) for pad in (0x36, 0x5C))
+    for message in messages:
+        inner = begun.copy()
+        inner.update(message)
+        outer = ended.copy()
+        outer.update(inner.digest())
+        yield outer.digest()[:8]
 
 
 _CACHE: dict[tuple[int, str], Ledger] = {}

@@ -1,6 +1,7 @@
 """The ledger of erased people: keyed hashes that say nothing, read under every key that ever wrote them."""
 
 import datetime as dt
+import hmac
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from sv_assets.ledger import (
     Policy,
     contact_trace,
     contacts_in,
+    email_contact,
     name_forms,
     open_ledger,
+    phone_contact,
     record_trace,
     take_in,
     write,
@@ -44,8 +47,27 @@ def test_spellings_of_a_contact_meet(text: str, found: set[str]) -> None:
 @given(st.text(max_size=300))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_text_can_be_looked_at(text: str) -> None:
-    contacts_in(text)
+    assert email_contact(text) == phone_contact(text) == contacts_in(text)
     name_forms(text, text, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "07700 900123",
+        "+44 7700 900123",
+        "(01904) 960123",
+        "447700900123",
+        "12",
+        "0044 7700 900123",
+        "a@b.org",
+        "A.b+c@Gmail.com",
+        "a@b",
+        "07700 900123 (mum)",
+    ],
+)
+def test_the_fast_ways_say_the_same(text: str) -> None:
+    assert email_contact(text) == phone_contact(text) == contacts_in(text)
 
 
 def test_names_are_told_apart_as_far_as_they_say(store: Store) -> None:
@@ -102,3 +124,9 @@ def test_without_its_secret_nothing_is_asked_in_vain(
 def test_a_secret_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="SV_ERASURE_KEY is not"):
         ledger.parse_keys(text)
+
+
+@given(st.binary(min_size=16, max_size=100), st.lists(st.binary(max_size=50), max_size=5))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_fast_hash_is_hmac(secret: bytes, messages: list[bytes]) -> None:
+    assert list(ledger._heads(secret, messages)) == [hmac.digest(secret, m, "sha256")[:8] for m in messages]

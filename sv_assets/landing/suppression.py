@@ -15,8 +15,9 @@ message was sent. So who comes back as a new customer, under a new key, is a new
 
 import datetime as dt
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pymongo import UpdateOne
@@ -34,9 +35,11 @@ from sv_assets.ledger import (
     Trace,
     contact_trace,
     contacts_in,
+    email_contact,
     name_forms,
     open_ledger,
     order_trace,
+    phone_contact,
     record_trace,
     revision,
 )
@@ -83,11 +86,14 @@ class Suppression:
         ledger = self._opened()
         if ledger is None:
             return batch
-        told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in batch.records]
-        found = self._judged(ledger, told, [r.key for r in batch.records])
-        records: list[Record] = [r for r, entry in zip(batch.records, found, strict=True) if entry is None]
-        hit = [(r, t, entry) for r, t, entry in zip(batch.records, told, found, strict=True) if entry is not None]
+        suspects = self._suspects(ledger, batch.records)
+        told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in suspects.values()]
+        found = self._judged(ledger, told, [r.key for r in suspects.values()])
+        hit = [(r, t, entry) for r, t, entry in zip(suspects.values(), told, found, strict=True) if entry is not None]
+        records = batch.records
         if hit:
+            gone = {number for number, entry in zip(suspects, found, strict=True) if entry is not None}
+            records = [r for number, r in enumerate(records) if number not in gone]
             records += self._what_is_kept(ledger, hit)
         deletions = batch.deletions
         if deletions:
@@ -137,6 +143,52 @@ class Suppression:
         self._delete(gone[trace] for trace, entry in ledger.entries(gone).items() if entry.action == "drop")
         clean = {item.key_text for item in self._rejected(ledger, rejected)}
         return [item.key_text for item in rejected if item.key_text not in clean]
+
+    def _suspects(self, ledger: Ledger, records: list[Record]) -> dict[int, Record]:
+        """The records that need a closer look, by their place: one hash for each thing that they say, and nothing else."""
+        messages: list[bytes] = []
+        owners: list[int] = []
+        for number, record in enumerate(records):
+            said = self._said(record)
+            messages += said
+            owners += [number] * len(said)
+        places = sorted({owners[n] for n in ledger.may_hold(messages).nonzero()[0]})
+        return {number: records[number] for number in places}
+
+    @cached_property
+    def _said(self) -> Callable[[Record], list[bytes]]:
+        """What a record says, as the messages of the traces in `told_by`, without names: made once for a source."""
+        source, catalogue = self._source, self._catalogue
+        own = f"record\x1f{source.key}\x1f"
+        party = source.entry.feeds.party
+        emails = party.email if party else []
+        phones = party.phone if party else []
+        others = [] if party else [name for name, kind in source.entry.pii.items() if kind == "contact"]
+        pointing = [(r.key, f"record\x1f{catalogue.referred(source, r).key}\x1f") for r in references(source)]
+        for _, order in order_references(source):
+            orders = catalogue.order_source(order.system or source.system)
+            by = "id" if order.id else "number"
+            pointing.append((order.id or order.number or "", f"order\x1f{orders.key}\x1f{by}\x1f"))
+        readers = [
+            *((spec, email_contact) for spec in emails),
+            *((spec, phone_contact) for spec in phones),
+            *((spec, contacts_in) for spec in others),
+        ]
+
+        def said(record: Record) -> list[bytes]:
+            fields = record.fields
+            found = [own + record.key_text]
+            for spec, beginning in pointing:
+                value = key_value(field_value(source, fields, spec))
+                if value is not None and not isinstance(value, (dict, list)):
+                    found.append(beginning + key_text(value))
+            for spec, read in readers:
+                value = field_value(source, fields, spec)
+                if isinstance(value, str):
+                    found += [f"contact\x1f{contact}\x1f*" for contact in read(value)]
+            return [text.encode(errors="surrogatepass") for text in found]
+
+        return said
 
     def _opened(self) -> Ledger | None:
         self._ledger = open_ledger(self._store)

@@ -154,6 +154,7 @@ def ledger_entries(catalogue: Catalogue, declared: Declaration, plan: Plan) -> l
     for contact in plan.own:
         add(Erased(contact_trace(contact)))
     for contact, form in plan.shared:
+        found.setdefault(contact_trace(contact), Erased(contact_trace(contact), shared=True))
         add(Erased(contact_trace(contact, form)))
     for customer in plan.customer_ids:
         add(Erased(customer_trace(customer)))
