@@ -175,6 +175,8 @@ class Suppression:
             *((spec, contacts_in) for spec in others),
         ]
 
+        is_queue = source.is_queue
+
         def said(record: Record) -> list[bytes]:
             fields = record.fields
             found = [own + record.key_text]
@@ -183,8 +185,8 @@ class Suppression:
                 if value is not None and not isinstance(value, (dict, list)):
                     found.append(beginning + key_text(value))
             for spec, read in readers:
-                value = field_value(source, fields, spec)
-                if isinstance(value, str):
+                value = field_value(source, fields, spec) if is_queue else fields.get(spec)
+                if type(value) is str:
                     found += [f"contact\x1f{contact}\x1f*" for contact in read(value)]
             return [text.encode(errors="surrogatepass") for text in found]
 
