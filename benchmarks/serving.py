@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.parts import print_figures, run_part
 from benchmarks.shop import delivery_reference, land_shop, order_number
+from sv_assets.access import Actor
 from sv_assets.catalogue import Catalogue, load_catalogue
 from sv_assets.customers import find
 from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
@@ -37,6 +38,7 @@ from sv_assets.worklist import mark_pending
 
 MODULE = "benchmarks.serving"
 CLIENTS = 8
+AGENT = Actor("bench", "contact_centre", "service", command="sv bench serving")
 LOOKED_UP, BY_EACH_OF_MANY = 2_000, 250
 """So many customers are looked up by one client alone, and by each of eight."""
 CHANGED = 1_000
@@ -161,7 +163,7 @@ def _bare(store: Store, identifier: str) -> Callable[[], Any]:
 
 
 def _by_id(store: Store, identifier: str) -> Callable[[], Any]:
-    return lambda: find.by_id(store, identifier)
+    return lambda: find.by_id(store, identifier, actor=AGENT)
 
 
 def _key(document: Document, kind: str) -> str | None:
@@ -181,7 +183,7 @@ def _by_key(store: Store, kind: str, document: Document) -> Callable[[], Any]:
 
 def _asked(store: Store, **said: str) -> Callable[[], Any]:
     question = find.Question(**said)
-    return lambda: _found(find.customers(store, question), said)
+    return lambda: _found(find.customers(store, question, actor=AGENT), said)
 
 
 def _found(found: list[find.Found], said: dict[str, str]) -> None:

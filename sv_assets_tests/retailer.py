@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
+from sv_assets.access import Actor
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.catalogue.capture import RowversionCapture
 from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
@@ -23,6 +24,8 @@ from sv_assets.settings import PROJECT_ROOT
 from sv_assets.sources.keys import document_id, key_text
 from sv_assets.sources.records import Batch, Record, Version
 
+OFFICER = Actor("olive", "privacy_officer", "audit", reason="test")
+"""Who sees all there is."""
 DAY = dt.datetime(2026, 11, 1, tzinfo=dt.timezone.utc)
 
 

@@ -23,6 +23,7 @@ from sv_assets.cli import (
     privacy,
     quarantine,
     queues,
+    roles,
     run,
 )
 from sv_assets.cli.output import complain
@@ -48,6 +49,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(fraud.app, name="fraud")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(roles.app, name="roles")
 app.command("demo")(demo.demo)
 app.command("dev")(dev.dev)
 app.command("run")(run.run)

@@ -62,10 +62,11 @@ def demo(
 
 
 def summarise(result: "RunResult", directory: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The content of demo.json, and one well-filled customer, masked."""
+    """The content of demo.json, and one well-filled customer, as the default role sees it."""
+    from sv_assets.access import actor_from_environment
     from sv_assets.catalogue import load_catalogue
     from sv_assets.components.station import WRITTEN
-    from sv_assets.customers.masking import masked
+    from sv_assets.customers import find
     from sv_assets.identity.evaluate.estate import quality_of_estate, read_truth
     from sv_assets.mongo import store_from_environment
 
@@ -104,8 +105,9 @@ def summarise(result: "RunResult", directory: Path) -> tuple[dict[str, Any], dic
         "changed": sum(metadata.get(WRITTEN, 0) for metadata in result.assets.values()),
     }
     best = max(customers.find({"orders.count": {"$gte": 3}}).limit(50), key=_filled, default=None)
+    sample = find.by_id(store, best["_id"], actor=actor_from_environment(command="sv demo")) if best else None
     store.close()
-    return summary, masked(best) if best else None
+    return summary, sample
 
 
 def _fraud(store: "Store", directory: Path) -> dict[str, Any] | None:
@@ -167,7 +169,7 @@ def _show(summary: dict[str, Any], sample: dict[str, Any] | None, result: "RunRe
 def _show_customer(customer: dict[str, Any]) -> None:
     orders = customer["orders"]
     totals = "; ".join(f"{t['spend'].to_decimal():,.2f} {t['currency']}" for t in orders["totals"])
-    consents = [f"{c['channel']} {'yes' if c['granted'] else 'no'}" for c in customer["consents"]]
+    consents = [f"{c['channel']} {'yes' if c['granted'] else 'no'}" for c in customer.get("consents", ())]
     table(
         f"One customer, masked: {customer['_id']}",
         ["", "value"],

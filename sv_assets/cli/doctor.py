@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sv_assets.cli.output import JsonOption, console, print_json, table
-from sv_assets.errors import SvError
+from sv_assets.errors import ConfigurationError, SvError
 
 if TYPE_CHECKING:
     from sv_assets.catalogue import Source
@@ -61,6 +61,7 @@ def examine() -> list[Finding]:
         return [Finding("catalogue", False, "", str(error), 0)]
     findings.append(Finding("catalogue", True, f"{len(catalogue.sources)} sources declared", "", 0))
     findings.append(_try("MongoDB", _mongo))
+    findings.append(_try("roles in MongoDB", _roles))
     findings.append(_driver([source for source in catalogue.sources if not source.is_queue]))
     for source in catalogue.sources:
         what = f"{source.system}: {source.name}"
@@ -112,6 +113,22 @@ def _mongo() -> str:
     return f"version {version}, {kind}, writes acknowledged by a majority"
 
 
+def _roles() -> str:
+    """Whether the server keeps a role to its collections. Without that the platform works, but log-ins see too much."""
+    from sv_assets.access.mongo_roles import enforces_roles
+    from sv_assets.cli.roles import ENFORCED, NOT_ENFORCED
+    from sv_assets.mongo import explained_mongo_errors, store_from_environment
+
+    store = store_from_environment()
+    try:
+        with explained_mongo_errors():
+            return ENFORCED if enforces_roles(store) else NOT_ENFORCED
+    except ConfigurationError:
+        return "not tried: our user may not make users and roles"
+    finally:
+        store.close()
+
+
 def _driver(tables: "list[Source]") -> Finding:
     """Which ODBC driver reaches SQL Server, and why that one. It matters only where a connection is to SQL Server."""
     from sv_assets.settings import resolve_optional
@@ -150,7 +167,6 @@ def _table(source: "Source") -> str:
 
 
 def _queue(source: "Source") -> str:
-    from sv_assets.errors import ConfigurationError
     from sv_assets.sources.messages.schema import schemas_of
     from sv_assets.sources.sqs.queue import Queue
 

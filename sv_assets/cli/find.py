@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sv_assets.cli.actor import AsOption, PurposeOption, ReasonOption, actor
 from sv_assets.cli.output import JsonOption, console, print_json, safe, table
 
 if TYPE_CHECKING:
@@ -26,30 +27,35 @@ def find(
         str | None, typer.Option(help="First name and surname, together with --town or --postcode.")
     ] = None,
     town: Annotated[str | None, typer.Option(help="Town, together with --name.")] = None,
-    unmasked: Annotated[bool, typer.Option("--unmasked", help="Show personal data as it is.")] = False,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    reason: ReasonOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find customers by what a caller says; say as much as you know. The likeliest come first. Exit code 1 if nobody is found."""
+    """Find customers by what a caller says; say as much as you know. The likeliest come first. Exit code 1 if nobody is found.
+
+    What is shown depends on the role, and that it was shown is written to control.access_log.
+    """
     from sv_assets.customers import find as finding
-    from sv_assets.customers.masking import masked
     from sv_assets.mongo import store_from_environment
 
     question = finding.Question(
         customer=customer, email=email, phone=phone, order=order, delivery=delivery, account=account,
         postcode=postcode, house=house, surname=surname, name=name, town=town,
     )  # fmt: skip
-    found = finding.customers(store_from_environment(), question)
-    shown = [(item.customer if unmasked else masked(item.customer), item) for item in found]
+    who = actor("find", role, purpose, reason)
+    found = finding.customers(store_from_environment(), question, actor=who)
+    shown = [(item.customer, item) for item in found]
     if json:
         print_json(
             [
-                {"customer_id": c["_id"], "found_by": item.reasons, "strength": item.strength, "customer": c}
+                {"customer_id": c.get("_id"), "found_by": item.reasons, "strength": item.strength, "customer": c}
                 for c, item in shown
             ]
         )
     elif found:
         rows = [
-            [c["_id"], safe(display_name(c)), safe(golden(c, "email")), safe(golden(c, "phone")), c["orders"]["count"], c["open_issues"]["count"], item.reason]
+            [c.get("_id"), safe(display_name(c)), safe(golden(c, "email")), safe(golden(c, "phone")), c.get("orders", {}).get("count"), c.get("open_issues", {}).get("count"), item.reason]
             for c, item in shown
         ]  # fmt: skip
         title = (
@@ -65,17 +71,15 @@ def find(
 
 def display_name(customer: "Document") -> str:
     """A customer's name in one line."""
-    if not customer["name"]:
-        return ""
-    parts = customer["name"]["value"]
+    parts = (customer.get("name") or {}).get("value") or {}
     return str(
         parts.get("full") or " ".join(str(parts[p]) for p in ("title", "first", "middle", "last") if parts.get(p))
     )
 
 
 def golden(customer: "Document", field: str) -> str:
-    """The golden value of a field in one line; empty where there is none."""
-    value = customer[field] and customer[field]["value"]
+    """The golden value of a field in one line; empty where there is none, or the role sees none."""
+    value = (customer.get(field) or {}).get("value")
     if isinstance(value, dict):
         return ", ".join(str(value[p]) for p in ("line_1", "line_2", "town", "county", "postcode") if value.get(p))
     return str(value or "")

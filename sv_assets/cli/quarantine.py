@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sv_assets.cli.actor import AsOption, PurposeOption, actor
 from sv_assets.cli.output import JsonOption, console, errors, print_json, safe, table
 from sv_assets.errors import ConfigurationError
 
@@ -37,7 +38,13 @@ def moment(text: str) -> dt.datetime:
 
 
 Moment = dt.datetime | None
-UnmaskedOption = Annotated[bool, typer.Option("--unmasked", help="Show the bodies, personal data and all.")]
+UnmaskedOption = Annotated[
+    bool, typer.Option("--unmasked", help="Show the bodies, personal data and all, to a role that may see them (--as).")
+]
+BecauseOption = Annotated[
+    str | None,
+    typer.Option("--because", help="The reason to look: a ticket number. It is kept in the log of accesses."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 _ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only where the reason holds this text.")]
 _SinceOption = Annotated[Moment, typer.Option("--since", parser=moment, help="Only what was first seen then or later (ISO 8601).")]  # fmt: skip
@@ -51,6 +58,9 @@ def list_entries(
     status: Annotated[Status, typer.Option(help="Still here, or landed after all.")] = Status.open,
     limit: Annotated[int, typer.Option(min=1, help="How many entries to show; the counts are of all.")] = 50,
     unmasked: UnmaskedOption = False,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    because: BecauseOption = None,
     json: JsonOption = False,
 ) -> None:
     """What could not be converted and why, the newest first."""
@@ -63,7 +73,8 @@ def list_entries(
     chosen = Chosen(sources, status.value, reason=reason, since=since)
     store = store_from_environment()
     counts = count_by_reason(store, chosen)
-    found = newest_entries(store, chosen, limit, with_raw=unmasked)
+    who = actor("queues quarantine list", role, purpose, because) if unmasked else None
+    found = newest_entries(store, chosen, limit, actor=who)
     if json:
         print_json(
             {

@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sv_assets.cli import quarantine
+from sv_assets.cli.actor import AsOption, PurposeOption, actor
 from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, safe, table
-from sv_assets.cli.quarantine import DryRunOption, Moment, UnmaskedOption, moment, show_bodies, show_counts
+from sv_assets.cli.quarantine import (
+    BecauseOption,
+    DryRunOption,
+    Moment,
+    UnmaskedOption,
+    moment,
+    show_bodies,
+    show_counts,
+)
 from sv_assets.errors import ConfigurationError, SvError
 
 if TYPE_CHECKING:
+    from sv_assets.access import Permission
     from sv_assets.catalogue import Catalogue, Source
     from sv_assets.landing.redrive import DeadLetter, RedriveReport
     from sv_assets.mongo import Store
@@ -47,6 +57,9 @@ def inspect(
     dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Look at its dead letters, too.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many dead letters to look at.")] = 10,
     unmasked: UnmaskedOption = False,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    because: BecauseOption = None,
     json: JsonOption = False,
 ) -> None:
     """How full the queues are, and why dead letters would or would not land now.
@@ -54,6 +67,7 @@ def inspect(
     Looking at dead letters leaves them where they are, and counts as a receive of each. Of a FIFO queue SQS shows the
     first of each message group.
     """
+    from sv_assets.access import permission
     from sv_assets.catalogue import load_catalogue
     from sv_assets.landing.redrive import look
     from sv_assets.mongo import store_from_environment
@@ -65,6 +79,10 @@ def inspect(
     catalogue = load_catalogue()
     chosen = [_queue(catalogue, source)] if source else [s for s in catalogue.sources if s.is_queue]
     store = store_from_environment()
+    allowed: Permission | None = None
+    if dead_letters and unmasked:
+        allowed = permission(store, actor("queues inspect", role, purpose, because), "queues.dead_letters")
+        allowed.log(store, ())
     states: list[QueueState] = []
     problems: list[SvError] = []
     for one in chosen:
@@ -75,11 +93,11 @@ def inspect(
     letters = look(chosen[0], limit) if dead_letters and not problems else []
     if json:
         shown: dict[str, Any] = {"queues": [asdict(state) for state in states], "problems": [str(p) for p in problems]}
-        print_json(shown | ({"dead_letters": [_letter(one, unmasked) for one in letters]} if dead_letters else {}))
+        print_json(shown | ({"dead_letters": [_letter(one, allowed) for one in letters]} if dead_letters else {}))
     else:
         _show_states(states)
         if dead_letters:
-            _show_letters(chosen[0], letters, unmasked)
+            _show_letters(chosen[0], letters, allowed)
     for problem in problems:
         complain(str(problem))
     if problems:
@@ -201,22 +219,23 @@ def _age(seconds: float | None) -> str | None:
     return None if seconds is None else str(dt.timedelta(seconds=round(seconds)))
 
 
-def _letter(letter: "DeadLetter", unmasked: bool) -> dict[str, Any]:
+def _letter(letter: "DeadLetter", allowed: "Permission | None") -> dict[str, Any]:
     message = letter.message
+    seen = allowed.seen({"group": message.group, "body": _writable(message.body)}) if allowed else {}
     shown: dict[str, Any] = {
         "message_id": message.message_id,
         "sent_at": message.sent_at,
         "receives": letter.received.times_received,
-        "group": message.group if unmasked else ("***" if message.group else None),
+        "group": seen.get("group", "***" if message.group else None),
         "event": letter.event,
         "bytes": len(message.body.encode(errors="surrogatepass")),
         "lands": not letter.reason,
         "reason": letter.reason,
     }
-    return shown | ({"body": _writable(message.body)} if unmasked else {})
+    return shown | ({"body": seen["body"]} if "body" in seen else {})
 
 
-def _show_letters(source: "Source", letters: list["DeadLetter"], unmasked: bool) -> None:
+def _show_letters(source: "Source", letters: list["DeadLetter"], allowed: "Permission | None") -> None:
     table(
         f"{len(letters):,} dead letters of {source.key}",
         ["message", "sent", "receives", "group", "event", "bytes", "now"],
@@ -225,11 +244,12 @@ def _show_letters(source: "Source", letters: list["DeadLetter"], unmasked: bool)
                 safe(shown["message_id"]), f"{shown['sent_at']:%Y-%m-%d %H:%M:%S}", shown["receives"], safe(shown["group"]),
                 safe(shown["event"]), shown["bytes"], "[green]lands[/]" if shown["lands"] else safe(shown["reason"]),
             ]
-            for shown in (_letter(letter, unmasked=False) for letter in letters)
+            for shown in (_letter(letter, None) for letter in letters)
         ],
     )  # fmt: skip
-    if unmasked:
-        show_bodies((letter.message.message_id, letter.message.body) for letter in letters)
+    if allowed:
+        seen = ((letter.message.message_id, allowed.fields.below("body", letter.message.body)) for letter in letters)
+        show_bodies((identifier, body) for identifier, body in seen if body is not None)
     if letters:
         console.print(f"`sv queues redrive {source.key} --dry-run` says what would be moved back.", markup=False)
 

@@ -1,32 +1,52 @@
 """Finding a customer from what a caller says: every question is an equality on one index (`queries`).
 
+    from sv_assets.access import Actor
     from sv_assets.customers import find
-    find.customers(store, phone="07700 900123", surname="Smith", postcode="SW1A 1AA")
+    agent = Actor("ann", role="contact_centre", purpose="service")
+    find.customers(store, actor=agent, phone="07700 900123", surname="Smith", postcode="SW1A 1AA")
 
 Several things may be said at once: who has most of them comes first. What is not known of a customer does not rule it out.
+Whoever asks gets what their role sees, is written down, and may ask only by what their role sees at least masked.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sv_assets.access import Actor, Attempt, Permission, permission
+from sv_assets.access.reading import AccessRefused
 from sv_assets.customers import keys
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import current_ids, resolve
 from sv_assets.mongo import Document, Store, find_many
 
+COLLECTION = "single_view.customers"
 MOST = 50
 """So many customers are found at most."""
+ASKED_ABOUT = {
+    "customer": "_id",
+    "email": "email.value",
+    "phone": "phone.value",
+    "order": "orders.latest.number",
+    "delivery": "orders.latest.number",
+    "account": "accounts.record",
+    "postcode": "address.value.postcode",
+    "house": "address.value.line_1",
+    "surname": "name.value.last",
+    "name": "name.value.last",
+    "town": "address.value.town",
+}
+"""By part of a question, the field that an answer tells about: who sees nothing of it may not ask by it."""
 _NOT_A_DIGIT = re.compile(r"\D")
 _RECORD_ID = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+:.+")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A customer document, why it was found (the best reason first), and how much the reasons weigh together."""
+    """What is seen of a customer, why it was found (the best reason first), and how much the reasons weigh together."""
 
     customer: Document
     reasons: tuple[str, ...]
@@ -62,6 +82,11 @@ class Question:
     name: str | None = None
     town: str | None = None
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is asked by, without the values."""
+        return tuple(f.name for f in fields(self) if getattr(self, f.name))
+
     def clues(self) -> Iterator[_Clue]:
         """The keys of customers to ask by. Raises ConfigurationError for what is not what it should be."""
         if self.email:
@@ -88,9 +113,50 @@ class Question:
             raise ConfigurationError("A house number needs its postcode.")
 
 
-def customers(store: Store, question: Question | None = None, **said: str | None) -> list[Found]:
-    """Who it may be, the likeliest first; at most `MOST`. Takes a `Question`, or its fields by name."""
+def customers(
+    store: Store, question: Question | None = None, *, actor: Actor, call: str | None = None, **said: str | None
+) -> list[Found]:
+    """Who it may be, the likeliest first, as the actor may see them; at most `MOST`. Takes a `Question`, or its fields by name.
+
+    `call` is the reference of the call in which it is asked. Raises ConfigurationError for a question that is none,
+    AccessRefused where the actor may not ask this, TransientError where it cannot be written down that it was asked.
+    """
     question = question or Question(**said)
+    attempt = Attempt(question.kinds, call)
+    allowed = permission(store, actor, COLLECTION, attempt)
+    _may_ask(store, allowed, question, attempt)
+    found = _search(store, question)
+    allowed.log(store, [item.customer["_id"] for item in found], attempt)
+    return [replace(item, customer=allowed.seen(item.customer)) for item in found]
+
+
+def by_id(store: Store, customer_id: str, *, actor: Actor) -> Document | None:
+    """What the actor may see of the customer with this id, or with the id that it is an alias of. Raises as `customers`."""
+    attempt = Attempt(("customer",))
+    allowed = permission(store, actor, COLLECTION, attempt)
+    document = stored(store, customer_id)
+    allowed.log(store, [document["_id"]] if document else [], attempt)
+    return allowed.seen(document) if document else None
+
+
+def stored(store: Store, customer_id: str) -> Document | None:
+    """The whole document, for stations: nobody is to be shown it."""
+    customers = store.single_view["customers"]
+    return customers.find_one({"_id": customer_id}) or customers.find_one({"_id": resolve(store, customer_id)})
+
+
+def _may_ask(store: Store, allowed: Permission, question: Question, attempt: Attempt) -> None:
+    """An answer tells that somebody has this phone number. Raises AccessRefused for who may not know."""
+    unseen = [kind for kind in question.kinds if allowed.fields.treatment(ASKED_ABOUT[kind]) in (None, "hidden")]
+    if unseen:
+        allowed.log_refusal(store, attempt)
+        raise AccessRefused(
+            f"The role {allowed.actor.role} does not see what it asks by ({', '.join(unseen)}). "
+            "It is written down that it was tried. `sv roles show` says who may."
+        )
+
+
+def _search(store: Store, question: Question) -> list[Found]:
     reasons: dict[str, dict[str, int]] = defaultdict(dict)
     found: dict[str, Document] = {}
     clues = list(question.clues())
@@ -109,12 +175,6 @@ def customers(store: Store, question: Question | None = None, **said: str | None
     if not clues and not any((question.customer, question.order, question.delivery, question.account)):
         raise ConfigurationError("Say something to find somebody by: `sv find --help` lists what there is.")
     return sorted((_found(document, reasons[i]) for i, document in found.items()), key=_best_first)[:MOST]
-
-
-def by_id(store: Store, customer_id: str) -> Document | None:
-    """The customer with this id, or with the id that it is an alias of."""
-    customers = store.single_view["customers"]
-    return customers.find_one({"_id": customer_id}) or customers.find_one({"_id": resolve(store, customer_id)})
 
 
 def _by_reference(store: Store, question: Question) -> Iterable[tuple[str, str]]:

@@ -9,7 +9,8 @@
 | revived | the customer came back, after a merge was undone                                                  |
 
 An entry lies in the document first (`_sv.change`), in the write that makes the change, and is copied from there; so no
-crash can part a version from its entry. Undoing the entries from the newest on gives the document of any time.
+crash can part a version from its entry. Undoing the entries from the newest on gives the document of any time. Who asks
+sees of changed values, and of a document of another time, what the role sees of the customer now.
 """
 
 import datetime as dt
@@ -21,10 +22,13 @@ from typing import Any
 import bson
 from pymongo import IndexModel
 
+from sv_assets.access import Actor, Attempt, permission
+from sv_assets.access.fields import Fields
 from sv_assets.identity.customer_ids import resolve
 from sv_assets.mongo import CODEC, Document, Store, find_many
 
 COLLECTION = "customer_history"
+_BY_ID = Attempt(("customer",))
 INDEXES = [IndexModel([("customer_id", 1), ("version", -1)])]
 NOT_COMPOSED = frozenset({"_id", "version", "composed_at", "enrichments", "large", "_sv"})
 """Fields that composition does not make."""
@@ -124,8 +128,53 @@ def latest_versions(store: Store, customer_ids: Iterable[str]) -> dict[str, int]
     return found
 
 
-def entries_of(store: Store, customer_id: str) -> list[Document]:
-    """The history of a customer, the newest first: all entries, whether copied yet or not."""
+def entries_of(store: Store, customer_id: str, *, actor: Actor) -> list[Document]:
+    """The history of a customer as the actor may see it, the newest first: all entries, whether copied yet or not.
+
+    Of changes that the actor sees nothing of nothing stands there, not even that they were. Raises as `find.customers`.
+    """
+    own = permission(store, actor, f"single_view.{COLLECTION}", _BY_ID)
+    customer = permission(store, actor, "single_view.customers", _BY_ID)
+    found = _entries_of(store, customer_id)
+    own.log(store, [customer_id] if found else [], _BY_ID)
+    return [_seen(entry, own.fields, customer.fields) for entry in found]
+
+
+def as_of(store: Store, customer_id: str, moment: dt.datetime, *, actor: Actor) -> Document | None:
+    """What was known of a customer then, as the actor may see it; None if nothing was.
+
+    It is found under the id that was asked for, or the one that this had become. Raises as `find.customers`.
+    """
+    allowed = permission(store, actor, "single_view.customers", _BY_ID)
+    found = _as_of(store, customer_id, moment)
+    survivor = resolve(store, customer_id)
+    if found is None and survivor != customer_id:
+        found = _as_of(store, survivor, moment)
+    allowed.log(store, [found["_id"]] if found else [], _BY_ID)
+    return allowed.seen(found) if found else None
+
+
+def _seen(entry: Document, own: Fields, customer: Fields) -> Document:
+    seen = own.of({name: value for name, value in entry.items() if name not in ("changes", "document")})
+    if "document" in entry:
+        seen["document"] = customer.of(entry["document"])
+    if "changes" in entry:
+        changes = ((change, _seen_sides(change, customer)) for change in entry["changes"])
+        seen["changes"] = [{**_place(change), **sides} for change, sides in changes if sides]
+    return seen
+
+
+def _place(change: Document) -> Document:
+    return {name: change[name] for name in ("path", "at") if name in change}
+
+
+def _seen_sides(change: Document, customer: Fields) -> Document:
+    unseen = object()
+    sides = {side: customer.below(change["path"], change[side], unseen) for side in ("from", "to") if side in change}
+    return {side: value for side, value in sides.items() if value is not unseen}
+
+
+def _entries_of(store: Store, customer_id: str) -> list[Document]:
     entries = {e["_id"]: e for e in store.single_view[COLLECTION].find({"customer_id": customer_id})}
     document = store.single_view["customers"].find_one({"_id": customer_id})
     if document and (lying := entry_of(document)):
@@ -133,18 +182,11 @@ def entries_of(store: Store, customer_id: str) -> list[Document]:
     return sorted(entries.values(), key=lambda entry: -entry["version"])
 
 
-def as_of(store: Store, customer_id: str, moment: dt.datetime) -> Document | None:
-    """What was known of a customer then, under the id that was asked for or the one it had become; None if nothing was."""
-    found = _as_of(store, customer_id, moment)
-    survivor = resolve(store, customer_id)
-    return found if found or survivor == customer_id else _as_of(store, survivor, moment)
-
-
 def _as_of(store: Store, customer_id: str, moment: dt.datetime) -> Document | None:
     document = store.single_view["customers"].find_one({"_id": customer_id})
     version = document["version"] if document else 0
     since = None
-    for entry in entries_of(store, customer_id):
+    for entry in _entries_of(store, customer_id):
         if entry["at"] <= moment:
             since = entry["at"]
             break

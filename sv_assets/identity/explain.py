@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from sv_assets.access import Actor, Attempt, permission
 from sv_assets.errors import SvError
 from sv_assets.identity import pictures
 from sv_assets.identity.blocking import SAME_FORM, rule_of
@@ -21,6 +22,9 @@ from sv_assets.identity.scoring import score
 from sv_assets.identity.workbench import Prepared, form_hash, open_workbench
 from sv_assets.mongo import Document, Store, find_many
 
+EXPLAINED = "explained.pair"
+"""Under this name the declaration of roles says what is seen of an explanation."""
+BY_RECORD = Attempt(("record",))
 EVERYTHING = -1000.0
 """No pair weighs less."""
 GUARDS = {
@@ -110,17 +114,25 @@ class PairExplained:
     notes: list[str] = field(default_factory=list)
 
 
-def explain_pair(store: Store, a: str, b: str) -> PairExplained:
-    """Explain two party records. Raises SvError where one is not there, or nothing has been decided yet."""
+def explain_pair(store: Store, a: str, b: str, *, actor: Actor) -> PairExplained:
+    """Explain two party records, as the actor may see it. What it does not see is masked, or None.
+
+    Raises SvError where a record is not there, or nothing has been decided yet; AccessRefused where the actor may not ask,
+    TransientError where it cannot be written down that it did.
+    """
     if a == b:
         raise SvError("That is one record. Name two different ones, or a customer.")
+    allowed = permission(store, actor, EXPLAINED, BY_RECORD)
     applied = what_is_applied(store)
     records = party_records(store, [a, b])
-    return explain_known(store, applied, records[a], records[b], weigh(store, applied, records.values(), [(a, b)])[0])
+    weighed = weigh(store, applied, records.values(), [(a, b)])[0]
+    pair = explain_known(store, applied, records[a], records[b], weighed)
+    allowed.log(store, [customer for customer in pair.customers if customer], BY_RECORD)
+    return allowed.seen_of(pair)
 
 
 def explain_known(store: Store, applied: Applied, a: Document, b: Document, weighed: Weighed) -> PairExplained:
-    """The same for records that have been read and weighed."""
+    """The same for records that have been read and weighed; whole, for who shows it to see to."""
     pair = (a["_id"], b["_id"])
     link = store.identity["links"].find_one({"_id": link_id(*pair)}, {"_id": 0, "weight": 1, "rules": 1, "model": 1})
     decisions = pairs_in_force(store, pair)
@@ -501,7 +513,7 @@ def as_page(pair: PairExplained) -> str:
             conflicts=[weighed.conflict] if weighed.conflict else [],
             decision=f"{kinds[decision['kind']]}, by {decision['actor']}: {decision['reason']}" if decision else None,
             model=pair.model,
-            notes=pair.notes,
+            notes=pair.notes or [],
         )
     )
 

@@ -4,14 +4,17 @@ And of two customers: what links them, or why nothing does.
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 
+from sv_assets.access import Actor, permission
 from sv_assets.errors import SvError
 from sv_assets.identity import households
 from sv_assets.identity.customer_ids import STATION, resolve
 from sv_assets.identity.decisions import is_record, pairs_in_force, records_of
 from sv_assets.identity.explain import (
+    BY_RECORD,
+    EXPLAINED,
     PairExplained,
     decision_shown,
     explain_known,
@@ -22,6 +25,7 @@ from sv_assets.identity.explain import (
 )
 from sv_assets.mongo import Document, Store, find_many
 
+EXPLAINED_CUSTOMER = "explained.customer"
 MOST_PAIRS = 2_500
 """So many pairs of two customers without a link are weighed, to find the nearest."""
 
@@ -63,8 +67,18 @@ class Between:
     pair: PairExplained | None
 
 
-def explain_customer(store: Store, asked: str) -> CustomerExplained:
-    """Explain a customer, by its id, an alias of it, or a record of it. Raises SvError if it is not there."""
+def explain_customer(store: Store, asked: str, *, actor: Actor) -> CustomerExplained:
+    """Explain a customer, by its id, an alias of it, or a record of it, as the actor may see it.
+
+    Raises SvError if it is not there, and as `explain_pair` does.
+    """
+    allowed = permission(store, actor, EXPLAINED_CUSTOMER, BY_RECORD)
+    about = _explained(store, asked)
+    allowed.log(store, [about.customer_id], BY_RECORD)
+    return allowed.seen_of(about)
+
+
+def _explained(store: Store, asked: str) -> CustomerExplained:
     customer = _customer_of_record(store, asked) if is_record(asked) else asked
     identity = store.identity
     cluster = identity["clusters"].find_one({"_id": resolve(store, customer)})
@@ -104,8 +118,16 @@ def explain_customer(store: Store, asked: str) -> CustomerExplained:
     )
 
 
-def explain_between(store: Store, a: str, b: str) -> Between:
-    """Explain what links two customers, or a customer and a record."""
+def explain_between(store: Store, a: str, b: str, *, actor: Actor) -> Between:
+    """Explain what links two customers, or a customer and a record, as the actor may see it. Raises as `explain_pair`."""
+    allowed = permission(store, actor, EXPLAINED, BY_RECORD)
+    between = _between(store, a, b)
+    allowed.log(store, [customer for customer in between.customers if customer], BY_RECORD)
+    pair = None if between.pair is None else allowed.seen_of(between.pair)
+    return replace(allowed.seen_of(replace(between, pair=None)), pair=pair)
+
+
+def _between(store: Store, a: str, b: str) -> Between:
     applied = what_is_applied(store)
     customers = (_customer_of(store, a), _customer_of(store, b))
     if customers[0] is not None and customers[0] == customers[1] and not (is_record(a) or is_record(b)):

@@ -10,6 +10,7 @@ import bson
 from bson.errors import InvalidDocument
 from pymongo import IndexModel, UpdateOne
 
+from sv_assets.access import Actor, permission
 from sv_assets.mongo import CODEC, Document, Store, bulk_write, content_hash, ensure_indexes, in_batches
 from sv_assets.sources.records import Rejected
 
@@ -136,11 +137,21 @@ def entries(store: Store, chosen: Chosen, *, with_raw: bool = False) -> Iterator
     return store.control["quarantine"].find(chosen.query, None if with_raw else {"raw": 0, "hash": 0}).batch_size(100)
 
 
-def newest_entries(store: Store, chosen: Chosen, at_most: int, *, with_raw: bool = False) -> list[Document]:
-    """The chosen entries that were first seen last, the newest first."""
-    projection = None if with_raw else {"raw": 0, "hash": 0}
-    found = store.control["quarantine"].find(chosen.query, projection)
-    return list(found.sort([("first_seen", -1), ("_id", 1)]).limit(at_most))
+def newest_entries(store: Store, chosen: Chosen, at_most: int, *, actor: Actor | None = None) -> list[Document]:
+    """The chosen entries that were first seen last, the newest first; for an actor with what it may see of their `raw` content.
+
+    Raises AccessRefused where it may see none, TransientError where it cannot be written down that it did.
+    """
+    if actor is None:
+        found = store.control["quarantine"].find(chosen.query, {"raw": 0, "hash": 0})
+        return list(found.sort([("first_seen", -1), ("_id", 1)]).limit(at_most))
+    allowed = permission(store, actor, "control.quarantine")
+    found = store.control["quarantine"].find(chosen.query)
+    entries_ = list(found.sort([("first_seen", -1), ("_id", 1)]).limit(at_most))
+    allowed.log(store, [entry["key"] for entry in entries_ if entry["source"] == "single_view.customers"])
+    return [
+        {**entry, "raw": allowed.fields.below("raw", entry["raw"])} if "raw" in entry else entry for entry in entries_
+    ]
 
 
 def count_by_reason(store: Store, chosen: Chosen) -> list[tuple[str, str, int]]:

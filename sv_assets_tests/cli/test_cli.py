@@ -22,6 +22,7 @@ from sv_assets_tests.command_line import run_sv
 PEOPLE = 80
 LIGHT = ("find", "customer", "doctor")
 """Commands that need no process of their own."""
+AGENT = ("--as", "contact_centre", "--purpose", "service")
 SHAPE = {
     "sources",
     "party_records",
@@ -138,13 +139,13 @@ def test_a_tick_is_found_by_the_next_run_and_nothing_else_is_written(estate: Est
     }
 
 
-def test_find_gives_the_customer_of_an_order_masked_and_unmasked(estate: Estate) -> None:
+def test_find_gives_the_customer_of_an_order_masked_or_as_the_role_sees_it(estate: Estate) -> None:
     with estate.legacy("sales") as sales:
         number, email = sales.execute(
             "SELECT OrderNumber, GuestEmail FROM OrderHeader WHERE GuestEmail LIKE '%@%' AND GuestEmail NOT LIKE 'no%' LIMIT 1"
         ).fetchone()
     masked = estate.json("find", "--order", number)
-    plain = estate.json("find", "--order", number, "--unmasked")
+    plain = estate.json("find", "--order", number, *AGENT)
     assert masked[0]["customer_id"] == plain[0]["customer_id"]
     assert email.strip().lower() in json.dumps(plain).lower()
     assert email.strip().lower() not in json.dumps(masked).lower()
@@ -169,14 +170,14 @@ def test_a_customer_is_shown_as_it_is_and_was_with_what_changed(estate: Estate) 
     store.close()
     assert changed is not None, "the tick changed somebody"
     identifier = changed["_id"]
-    shown = estate.json("customer", "show", identifier, "--unmasked")
+    shown = estate.json("customer", "show", identifier, *AGENT)
     assert (shown["_id"], shown["version"], "_sv" in shown) == (identifier, 2, False)
     (entry,) = estate.json("customer", "history", identifier)
     assert (entry["kind"], entry["version"]) == ("changed", 2)
     assert entry["changes"]
     assert entry["why"]
     before = changed["composed_at"] - dt.timedelta(milliseconds=1)
-    then = estate.json("customer", "show", identifier, "--as-of", before.isoformat(), "--unmasked")
+    then = estate.json("customer", "show", identifier, "--as-of", before.isoformat(), *AGENT)
     assert then["version"] == 1
     table = estate.sv("customer", "show", identifier)
     assert table.returncode == 0
@@ -194,7 +195,7 @@ def test_a_customer_is_shown_as_it_is_and_was_with_what_changed(estate: Estate) 
 def test_doctor_tries_everything(estate: Estate) -> None:
     report = estate.json("doctor")
     assert report["healthy"]
-    assert len(report["findings"]) == 3 + 12, "the catalogue, MongoDB, the ODBC driver, and every source"
+    assert len(report["findings"]) == 4 + 12, "the catalogue, MongoDB, its roles, the ODBC driver, and every source"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sv_assets_tests.command_line import run_sv
 from sv_assets_tests.retailer import Retailer
 
 SECRETS = ("jane", "smith", "7700900123", "high st")
+STEWARD = ("--as", "data_steward", "--purpose", "identity_review")
 WHY = ("--reason", "she rang", "--actor", "ann")
 
 
@@ -81,20 +82,32 @@ def read(ran: Ran, code: int = 0) -> Any:
 
 def test_explain_shows_a_pair_with_its_values_and_writes_its_page(sv: Sv, people: People, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    shown = sv("explain", people.jane, people.web, "--html", str(page))
+    shown = sv("explain", people.jane, people.web, "--html", str(page), *STEWARD)
     assert shown.code == 0, shown.err
     for part in ("One person: ", "jane@x.com", "e-mail", "the same", "together", "email_and_name", "threshold 0.5"):
         assert part in shown.out
     assert str(page) in shown.out and "holds personal data" in shown.out
     assert "jane@x.com" in page.read_text()
     assert stat.S_IMODE(os.stat(page).st_mode) == 0o600
-    found = read(sv("explain", people.jane, people.wei, "--json"))
+    found = read(sv("explain", people.jane, people.wei, *STEWARD, "--json"))
     assert found["verdict"].startswith("Not one person: ")
     assert (found["one_customer"], found["link"], found["decision"], found["guards"]) == (False, None, None, [])
     assert {"start", "strangers", "household", "weight", "rules", "comparisons"} <= found["weighed"].keys()
     assert {"comparison": "email", "left": "jane@x.com", "right": None}.items() <= next(
         c for c in found["weighed"]["comparisons"] if c["comparison"] == "email"
     ).items()
+
+
+def test_explain_shows_the_values_compared_masked_to_who_may_not_see_them(
+    sv: Sv, people: People, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    shown = sv("explain", people.jane, people.web, "--html", str(page))
+    assert shown.code == 0, shown.err
+    assert "j***@x***" in shown.out and "email_and_name" in shown.out
+    everything = shown.out + page.read_text() + sv("explain", people.jane, people.web, "--json").out
+    assert not any(secret in everything.lower() for secret in SECRETS)
+    assert sv("explain", people.jane, people.web, "--as", "marketing").code == 1
 
 
 def test_explain_shows_a_customer_and_what_lies_between_two(sv: Sv, people: People, shop: Retailer) -> None:

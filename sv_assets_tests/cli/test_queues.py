@@ -16,6 +16,7 @@ from sv_assets_tests.queue_estate import QueueEstate, made_queues
 
 pytestmark = pytest.mark.usefixtures("store")
 SECRET = "jane.smith@example.com"
+ENGINEER = ("--unmasked", "--as", "platform_engineer", "--purpose", "repair", "--because", "T-1")
 SCHEMA = {"required": ["id", "v", "name"]}
 
 
@@ -61,8 +62,10 @@ def test_inspect_says_why_dead_letters_would_not_land_and_shows_no_body_unless_a
     shown = web.sv(*arguments)
     assert bad in shown.stdout and "x[red]y" in shown.stdout and "the body is not JSON" in shown.stdout
     assert SECRET not in shown.stdout + shown.stderr
-    assert SECRET in web.sv(*arguments, "--unmasked").stdout
-    assert SECRET in json.dumps(web.json(*arguments, "--unmasked"))
+    refused = web.sv(*arguments, "--unmasked")
+    assert refused.returncode == 1 and SECRET not in refused.stdout + refused.stderr
+    assert SECRET in web.sv(*arguments, *ENGINEER).stdout
+    assert SECRET in json.dumps(web.json(*arguments, *ENGINEER))
     assert web.dead == Depth(2, 0, 0)
 
 
@@ -109,7 +112,8 @@ def test_quarantine_is_listed_and_tried_again_once_the_schema_is_mended(web: Que
     assert SECRET not in json.dumps(listed)
     shown = web.sv("queues", "quarantine", "list", web.source.key, "--reason", "schema")
     assert shown.stdout.count("message ") == 2 and SECRET not in shown.stdout
-    assert SECRET in web.sv("queues", "quarantine", "list", "--unmasked").stdout
+    assert web.sv("queues", "quarantine", "list", "--unmasked").returncode == 1
+    assert SECRET in web.sv("queues", "quarantine", "list", *ENGINEER).stdout
     web.declare(schemas=None)
     dry = web.json("queues", "quarantine", "retry", "--dry-run")
     assert [(q["tried"], q["landable"], q["stay"]) for q in dry["queues"]] == [(3, 2, 1)]

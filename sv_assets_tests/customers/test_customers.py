@@ -10,7 +10,7 @@ from sv_assets.customers import find
 from sv_assets.customers.customers import prepare, refresh_customers
 from sv_assets.customers.schema import validator
 from sv_assets.mongo import CODEC, Document, Store
-from sv_assets_tests.retailer import Retailer, day, written
+from sv_assets_tests.retailer import OFFICER, Retailer, day, written
 
 HOME = {"AddressType": "home", "Line1": "1 High St", "Postcode": "SW1A 1AA", "ValidFrom": day(0), "ValidTo": None}
 
@@ -71,7 +71,7 @@ def test_every_provenance_points_at_a_landed_row_of_that_version(shop: Retailer)
 
 def test_every_value_says_where_it_is_from(shop: Retailer) -> None:
     shop.run()
-    jane = find.customers(shop.store, email="jane@x.com")[0].customer
+    jane = find.customers(shop.store, email="jane@x.com", actor=OFFICER)[0].customer
     for name in ("emails", "phones", "addresses"):
         assert all(provenances(item) for item in jane[name]), name
     for item in (jane["name"], *jane["consents"]):
@@ -99,17 +99,19 @@ def test_only_the_customer_that_changed_is_written(shop: Retailer) -> None:
 @pytest.mark.parametrize("of", ["preference", "address"])
 def test_what_hangs_on_a_person_reaches_their_document_and_leaves_it(shop: Retailer, of: str) -> None:
     shop.run()
-    jane = find.customers(shop.store, email="jane@x.com")[0].customer
+    jane = find.customers(shop.store, email="jane@x.com", actor=OFFICER)[0].customer
     assert (len(jane["consents"]), len(jane["addresses"])) == (1, 1)
     if of == "preference":
         shop.land("crm.contactpreference", preference(1, 0))
         shop.run()
-        assert find.customers(shop.store, email="jane@x.com")[0].customer["consents"][0]["granted"] is False
+        assert (
+            find.customers(shop.store, email="jane@x.com", actor=OFFICER)[0].customer["consents"][0]["granted"] is False
+        )
         shop.delete("crm.contactpreference", '[1,"marketing","email"]')
     else:
         shop.delete("crm.customeraddress", 7)
     shop.run()
-    jane = find.customers(shop.store, email="jane@x.com")[0].customer
+    jane = find.customers(shop.store, email="jane@x.com", actor=OFFICER)[0].customer
     assert (len(jane["consents"]), len(jane["addresses"])) == ((0, 1) if of == "preference" else (1, 0))
 
 
@@ -118,7 +120,7 @@ def test_the_strictest_consent_holds_for_all_records_of_a_customer(shop: Retaile
     body = {"account": account, "version": 1, "preferences": {"email": False, "sms": True}, "occurred_at": "2026-11-01"}
     shop.land("web.web_account_events", body)
     shop.run()
-    jane = find.customers(shop.store, email="jane@x.com")[0].customer
+    jane = find.customers(shop.store, email="jane@x.com", actor=OFFICER)[0].customer
     assert [(c["channel"], c["granted"], c["system"]) for c in jane["consents"]] == [
         ("email", False, "web"),
         ("sms", True, "web"),
@@ -131,20 +133,20 @@ def test_the_document_goes_when_the_customer_is_closed_and_the_id_still_answers_
     shop.customer(2, "Jane", "Smith", Email="jane@x.com")
     shop.run()
     one = shop.the_customer()
-    assert [find.by_id(shop.store, identifier) for identifier in ids.values()] == [one] * 3
+    assert [find.by_id(shop.store, identifier, actor=OFFICER) for identifier in ids.values()] == [one] * 3
     for number in (1, 2):
         shop.delete("crm.customer", number)
     shop.delete("sales.account", 11)
     shop.run()
     assert shop.customers() == {}
-    assert [find.by_id(shop.store, identifier) for identifier in ids.values()] == [None] * 3
-    assert find.customers(shop.store, order="SO101") == []
+    assert [find.by_id(shop.store, identifier, actor=OFFICER) for identifier in ids.values()] == [None] * 3
+    assert find.customers(shop.store, order="SO101", actor=OFFICER) == []
 
 
 @pytest.mark.parametrize("field", sorted(set(validator()["$jsonSchema"]["required"]) - {"_id"}))
 def test_the_collection_refuses_a_document_without(shop: Retailer, field: str) -> None:
     shop.run()
-    document = find.customers(shop.store, email="jane@x.com")[0].customer
+    document = find.customers(shop.store, email="jane@x.com", actor=OFFICER)[0].customer
     prepare(shop.store)
     with pytest.raises(WriteError):
         shop.store.single_view["customers"].insert_one({k: v for k, v in document.items() if k != field} | {"_id": "C"})

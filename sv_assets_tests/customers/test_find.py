@@ -6,7 +6,7 @@ from sv_assets.customers import find
 from sv_assets.customers.queries import QUERIES, plans
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Store
-from sv_assets_tests.retailer import Retailer, day
+from sv_assets_tests.retailer import OFFICER, Retailer, day
 
 HOME = {"AddressType": "home", "Line1": "Flat 3, 12a High St", "Town": "Derby", "Postcode": "SW1A 1AA"}
 
@@ -53,7 +53,7 @@ def names(results: list[find.Found]) -> list[str]:
 def test_somebody_is_found_by_whatever_they_say_however_they_write_it(
     shop: Retailer, said: dict[str, str], reason: str
 ) -> None:
-    (result,) = find.customers(shop.store, **said)
+    (result,) = find.customers(shop.store, **said, actor=OFFICER)
     assert (names([result]), result.reason) == (["Jane"], reason)
 
 
@@ -74,18 +74,24 @@ def test_somebody_is_found_by_whatever_they_say_however_they_write_it(
     ],
 )
 def test_nobody_is_found_by_what_is_nobodys(shop: Retailer, said: dict[str, str]) -> None:
-    assert find.customers(shop.store, **said) == []
+    assert find.customers(shop.store, **said, actor=OFFICER) == []
 
 
 def test_who_shares_an_email_is_found_with_all_the_others_the_latest_in_touch_first(shop: Retailer) -> None:
     shop.customer(3, "Zoe", "Smith", Email="jane@x.com")
     shop.run()
-    assert names(find.customers(shop.store, email="jane@x.com")) == ["Jane", "Zoe"]
+    assert names(find.customers(shop.store, email="jane@x.com", actor=OFFICER)) == ["Jane", "Zoe"]
 
 
 def test_who_fits_more_of_what_was_said_comes_first_with_all_reasons(shop: Retailer) -> None:
     results = find.customers(
-        shop.store, email="home@x.com", phone="900123", postcode="SW1A 1AA", surname="Smith", order="SO101"
+        shop.store,
+        email="home@x.com",
+        phone="900123",
+        postcode="SW1A 1AA",
+        surname="Smith",
+        order="SO101",
+        actor=OFFICER,
     )
     assert names(results) == ["Jane", "Peter"]
     assert results[0].reasons == ("order number", "postcode and surname", "last digits of the phone number")
@@ -93,13 +99,13 @@ def test_who_fits_more_of_what_was_said_comes_first_with_all_reasons(shop: Retai
 
 
 def test_what_many_share_does_not_crowd_out_who_is_meant(shop: Retailer) -> None:
-    (jane,) = find.customers(shop.store, email="jane@x.com")
+    (jane,) = find.customers(shop.store, email="jane@x.com", actor=OFFICER)
     others = [
         {**jane.customer, "_id": f"A{n:03}", "keys": ["postcode:SW1A 1AA", "postcode_house:SW1A 1AA 12a"]}
         for n in range(2 * find.MOST)
     ]
     shop.store.single_view["customers"].insert_many(others)
-    results = find.customers(shop.store, postcode="SW1A 1AA", house="12a", email="jane@x.com")
+    results = find.customers(shop.store, postcode="SW1A 1AA", house="12a", email="jane@x.com", actor=OFFICER)
     assert (len(results), results[0].customer["_id"]) == (find.MOST, jane.customer["_id"])
 
 
@@ -108,8 +114,10 @@ def test_an_id_that_was_merged_finds_the_customer_that_it_became(shop: Retailer)
     shop.customer(2, "Jane", "Smith", Email="jane@x.com")
     shop.run()
     one = shop.the_customer()["_id"]
-    assert [r.customer["_id"] for i in ids.values() for r in find.customers(shop.store, customer=i)] == [one] * 3
-    assert find.by_id(shop.store, "C0") is None
+    assert [r.customer["_id"] for i in ids.values() for r in find.customers(shop.store, customer=i, actor=OFFICER)] == [
+        one
+    ] * 3
+    assert find.by_id(shop.store, "C0", actor=OFFICER) is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +134,7 @@ def test_an_id_that_was_merged_finds_the_customer_that_it_became(shop: Retailer)
 )
 def test_what_cannot_be_looked_for_is_said_without_the_value(store: Store, said: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError) as error:
-        find.customers(store, **said)
+        find.customers(store, **said, actor=OFFICER)
     assert not any(value in str(error.value) for value in said.values())
 
 

@@ -9,7 +9,7 @@ from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.settings import load_settings
 from sv_assets.identity.decisions import merge, undo
 from sv_assets.mongo import Document
-from sv_assets_tests.retailer import Retailer, day, written
+from sv_assets_tests.retailer import OFFICER, Retailer, day, written
 
 
 def now() -> dt.datetime:
@@ -30,7 +30,7 @@ def without_bookkeeping(document: Document | None) -> Any:
 
 def test_a_change_is_a_version_that_says_what_from_to_and_why(shop: Retailer) -> None:
     before = customer_of(shop, "crm.customer:1")
-    assert (before["version"], history.entries_of(shop.store, before["_id"])) == (1, [])
+    assert (before["version"], history.entries_of(shop.store, before["_id"], actor=OFFICER)) == (1, [])
     shop.customer(1, "Jane", "Brown", Email="jane@x.com", ModifiedAt=day(2))
     shop.run()
     after = customer_of(shop, "crm.customer:1")
@@ -76,9 +76,11 @@ def test_what_was_known_at_any_moment_can_be_shown_again(shop: Retailer) -> None
     remember()
     identifier = known[0][1]["_id"]
     for at, document in known:
-        assert without_bookkeeping(history.as_of(shop.store, identifier, at)) == without_bookkeeping(document)
-    assert history.as_of(shop.store, identifier, before_all) is None
-    assert [e["version"] for e in history.entries_of(shop.store, identifier)] == [4, 3, 2]
+        assert without_bookkeeping(history.as_of(shop.store, identifier, at, actor=OFFICER)) == without_bookkeeping(
+            document
+        )
+    assert history.as_of(shop.store, identifier, before_all, actor=OFFICER) is None
+    assert [e["version"] for e in history.entries_of(shop.store, identifier, actor=OFFICER)] == [4, 3, 2]
 
 
 def test_a_merged_customer_can_still_be_shown_as_it_was_and_comes_back_with_the_next_version(shop: Retailer) -> None:
@@ -90,13 +92,15 @@ def test_a_merged_customer_can_still_be_shown_as_it_was_and_comes_back_with_the_
     (survivor,) = shop.customers()
     (loser,) = before.keys() - {survivor}
     merged_at = now()
-    entry = history.entries_of(shop.store, loser)[0]
+    entry = history.entries_of(shop.store, loser, actor=OFFICER)[0]
     assert (entry["kind"], entry["into"], entry["version"]) == ("ended", survivor, 2)
-    assert without_bookkeeping(history.as_of(shop.store, loser, at_first)) == without_bookkeeping(before[loser])
-    shown = history.as_of(shop.store, loser, merged_at)
+    assert without_bookkeeping(history.as_of(shop.store, loser, at_first, actor=OFFICER)) == without_bookkeeping(
+        before[loser]
+    )
+    shown = history.as_of(shop.store, loser, merged_at, actor=OFFICER)
     assert shown is not None
     assert shown["_id"] == survivor, "the alias resolves"
-    why = {reason["kind"] for reason in history.entries_of(shop.store, survivor)[0]["why"]}
+    why = {reason["kind"] for reason in history.entries_of(shop.store, survivor, actor=OFFICER)[0]["why"]}
     assert "merged" in why
 
     undo(shop.store, decision["_id"], actor="jo", reason="not her")
@@ -104,10 +108,12 @@ def test_a_merged_customer_can_still_be_shown_as_it_was_and_comes_back_with_the_
     assert shop.customer_ids().keys() == ids.keys()
     assert len(shop.customers()) == 2
     for identifier, document in shop.customers().items():
-        versions = [e["version"] for e in history.entries_of(shop.store, identifier)]
+        versions = [e["version"] for e in history.entries_of(shop.store, identifier, actor=OFFICER)]
         assert versions == sorted(set(versions), reverse=True)
         assert document["version"] == max([1, *versions])
-    assert without_bookkeeping(history.as_of(shop.store, loser, at_first)) == without_bookkeeping(before[loser])
+    assert without_bookkeeping(history.as_of(shop.store, loser, at_first, actor=OFFICER)) == without_bookkeeping(
+        before[loser]
+    )
 
 
 def test_other_rules_compose_everybody_anew_and_are_the_reason(shop: Retailer) -> None:
@@ -123,7 +129,9 @@ def test_other_rules_compose_everybody_anew_and_are_the_reason(shop: Retailer) -
     assert (report.read, report.written) == (2, 1)
     after = customer_of(shop, "crm.customer:1")
     assert after["name"]["value"]["first"] == "Janey"
-    assert [reason["kind"] for reason in history.entries_of(shop.store, after["_id"])[0]["why"]] == ["rules"]
+    assert [reason["kind"] for reason in history.entries_of(shop.store, after["_id"], actor=OFFICER)[0]["why"]] == [
+        "rules"
+    ]
     assert refresh_customers(shop.store, shop.catalogue, latest).read == 0
 
 
@@ -134,7 +142,9 @@ def test_an_entry_that_a_killed_run_did_not_copy_is_copied_by_the_next(shop: Ret
     entries = list(collection.find({}))
     collection.delete_many({})
     jane = customer_of(shop, "crm.customer:1")
-    assert [e["version"] for e in history.entries_of(shop.store, jane["_id"])] == [2], "it still lies in the document"
+    assert [e["version"] for e in history.entries_of(shop.store, jane["_id"], actor=OFFICER)] == [2], (
+        "it still lies in the document"
+    )
     shop.store.identity["clusters"].update_one({"_id": jane["_id"]}, {"$set": {"_sv.pending": ["customers"]}})
     assert refresh_customers(shop.store, shop.catalogue).written == 0
     assert list(collection.find({})) == entries

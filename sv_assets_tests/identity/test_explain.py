@@ -13,7 +13,7 @@ from sv_assets.identity.explain import PairExplained, as_page, explain_pair
 from sv_assets.identity.explain_customer import explain_between, explain_customer
 from sv_assets.identity.resolution import refresh_identities
 from sv_assets.mongo import Store
-from sv_assets_tests.retailer import Retailer
+from sv_assets_tests.retailer import OFFICER, Retailer
 
 ANN = {"actor": "ann", "reason": "she rang"}
 BORN = {"DateOfBirth": dt.datetime(1980, 3, 7, tzinfo=dt.timezone.utc)}
@@ -33,7 +33,7 @@ def test_a_link_is_explained_with_its_rules_its_evidence_and_the_values_side_by_
     a = shop.customer(1, "Jane", "Smith", Title="Mrs", Email="Jane@x.com", **BORN)
     b = shop.account(2, "Jane", "Smith", EmailAddress="jane@X.com")
     shop.identify()
-    pair = explain_pair(shop.store, a, b)
+    pair = explain_pair(shop.store, a, b, actor=OFFICER)
     assert pair.one_customer
     assert pair.link is not None and pair.link["rules"] == pair.weighed.rules
     assert "email_and_name" in pair.weighed.rules
@@ -52,7 +52,7 @@ def test_the_bits_of_the_comparisons_add_up_to_both_weights(shop: Retailer) -> N
     c = shop.customer(3, "Olga", "Petrova")
     shop.identify()
     for other in (b, c):
-        weighed = explain_pair(shop.store, a, other).weighed
+        weighed = explain_pair(shop.store, a, other, actor=OFFICER).weighed
         assert weighed.household is not None and weighed.start_household is not None
         strangers = weighed.start + sum(c.bits + c.rarity for c in weighed.comparisons)
         household = weighed.start_household + sum((c.household or 0) + c.household_rarity for c in weighed.comparisons)
@@ -64,7 +64,7 @@ def test_a_household_is_explained_as_one(shop: Retailer) -> None:
     a = shop.customer(1, "Jane", "Smith", Email="home@x.com", Phone="01632 960123")
     b = shop.customer(2, "Peter", "Smith", Email="home@x.com", Phone="01632 960123")
     shop.identify()
-    pair = explain_pair(shop.store, a, b)
+    pair = explain_pair(shop.store, a, b, actor=OFFICER)
     assert not pair.one_customer and pair.link is None
     assert pair.weighed.conflict == "first_name"
     assert "two people of one household" in pair.verdict
@@ -75,7 +75,7 @@ def test_who_was_never_compared_is_weighed_all_the_same(shop: Retailer) -> None:
     a = shop.customer(1, "Jane", "Smith", Email="jane@x.com")
     b = shop.customer(2, "Wei", "Chen", Email="wei@x.com")
     shop.identify()
-    pair = explain_pair(shop.store, a, b)
+    pair = explain_pair(shop.store, a, b, actor=OFFICER)
     assert pair.keys == []
     assert pair.weighed.weight < pair.threshold
     assert "they share no blocking key" in pair.verdict
@@ -92,7 +92,7 @@ def test_a_key_and_a_value_that_too_many_share_are_named(shop: Retailer) -> None
     ]
     records.append(shop.customer(900, "Zoe", "Young", Email="office@x.com"))
     shop.identify()
-    pair = explain_pair(shop.store, records[0], records[-1])
+    pair = explain_pair(shop.store, records[0], records[-1], actor=OFFICER)
     (key,) = [key for key in pair.keys if key.rule == "email"]
     assert (key.value, key.records, key.at_most, key.capped) == ("office@x.com", 101, 100, True)
     assert "The e-mail office@x.com is used by too many people and is no evidence." in pair.notes
@@ -106,7 +106,7 @@ def test_a_guard_is_named_with_what_it_saw(shop: Retailer) -> None:
     b = shop.account(2, "J", "Smith", EmailAddress="smith@x.com", Telephone="07700900123")
     c = shop.customer(3, "John", "Smith", Title="Mr", **both)
     shop.identify()
-    pairs = [explain_pair(shop.store, b, other) for other in (a, c)]
+    pairs = [explain_pair(shop.store, b, other, actor=OFFICER) for other in (a, c)]
     (stopped,) = [pair for pair in pairs if not pair.one_customer]
     assert stopped.link is not None
     assert [guard["guard"] for guard in stopped.guards] == ["conflict"]
@@ -121,7 +121,7 @@ def test_a_chain_is_told_record_by_record(shop: Retailer) -> None:
     shop.identify()
     decide(shop.store, "same", b, c, **ANN)
     refresh_identities(shop.store)
-    pair = explain_pair(shop.store, a, c)
+    pair = explain_pair(shop.store, a, c, actor=OFFICER)
     assert pair.one_customer
     assert [step.records for step in pair.chain][:1] == [(a, b)] or len(pair.chain) == 1
     assert all(one.records[1] == other.records[0] for one, other in pairwise(pair.chain))
@@ -135,9 +135,9 @@ def test_what_the_sources_say_and_records_that_say_the_very_same_are_rules_as_we
     b, c = (shop.account(n, "Peter", "Jones", CrmCustomerId=1) for n in (2, 3))
     d, e = (shop.customer(n, "Olga", "Petrova", Email="olga@x.com") for n in (4, 5))
     shop.identify()
-    assert explain_pair(shop.store, a, b).verdict.startswith("One person: given_by_source links them")
-    assert explain_pair(shop.store, d, e).verdict.startswith("One person: identical links them")
-    both = explain_pair(shop.store, b, c)
+    assert explain_pair(shop.store, a, b, actor=OFFICER).verdict.startswith("One person: given_by_source links them")
+    assert explain_pair(shop.store, d, e, actor=OFFICER).verdict.startswith("One person: identical links them")
+    both = explain_pair(shop.store, b, c, actor=OFFICER)
     assert both.one_customer
     assert "given_by_source" not in both.weighed.rules, "both name the first, not each other"
 
@@ -145,7 +145,7 @@ def test_what_the_sources_say_and_records_that_say_the_very_same_are_rules_as_we
 def test_two_that_name_one_who_is_not_there_are_linked_by_that(shop: Retailer) -> None:
     a, b = (shop.account(n, first, "Jones", CrmCustomerId=9) for n, first in ((1, "Peter"), (2, "Jane")))
     shop.identify()
-    pair = explain_pair(shop.store, a, b)
+    pair = explain_pair(shop.store, a, b, actor=OFFICER)
     assert pair.one_customer
     assert pair.weighed.rules[0] == "given_by_source"
 
@@ -154,18 +154,18 @@ def test_a_decision_is_the_verdict_before_and_after_it_is_carried_out(shop: Reta
     a, b = shop.customer(1, "Jane", "Smith"), shop.customer(2, "Wei", "Chen")
     shop.identify()
     decision = decide(shop.store, "same", a, b, **ANN)
-    pair = explain_pair(shop.store, a, b)
+    pair = explain_pair(shop.store, a, b, actor=OFFICER)
     assert pair.decision is not None
     assert (pair.decision["kind"], pair.decision["actor"], pair.decision["reason"]) == ("same", "ann", "she rang")
     assert "not carried out yet" in pair.verdict
     assert f"{a} waits for the next run." in pair.notes
     refresh_identities(shop.store)
-    assert explain_pair(shop.store, a, b).verdict.startswith("One person, by decision of ann on ")
+    assert explain_pair(shop.store, a, b, actor=OFFICER).verdict.startswith("One person, by decision of ann on ")
     undo(shop.store, decision["_id"], **ANN)
     refresh_identities(shop.store)
-    assert explain_pair(shop.store, a, b).decision is None
+    assert explain_pair(shop.store, a, b, actor=OFFICER).decision is None
     decide(shop.store, "not_same", a, b, **ANN)
-    assert explain_pair(shop.store, a, b).verdict.startswith("Not one person, by decision of ann")
+    assert explain_pair(shop.store, a, b, actor=OFFICER).verdict.startswith("Not one person, by decision of ann")
 
 
 def test_a_decision_about_other_records_of_the_customers_is_found(shop: Retailer) -> None:
@@ -176,7 +176,7 @@ def test_a_decision_about_other_records_of_the_customers_is_found(shop: Retailer
     assert shop.people() == {frozenset({a, b, c})}
     decision = decide(shop.store, "not_same", a, c, **ANN)
     refresh_identities(shop.store)
-    pairs = [explain_pair(shop.store, b, other) for other in (a, c)]
+    pairs = [explain_pair(shop.store, b, other, actor=OFFICER) for other in (a, c)]
     (kept,) = [pair for pair in pairs if not pair.one_customer]
     assert decision["_id"] in kept.verdict
 
@@ -186,10 +186,10 @@ def test_a_deleted_record_and_a_changed_one_are_told(shop: Retailer) -> None:
     b = shop.account(2, "Jane", "Smith", EmailAddress="jane@x.com", Telephone="07700900123")
     shop.identify()
     shop.store.identity["links"].update_one({}, {"$set": {"weight": 3.0}})
-    assert any("have changed since" in note for note in explain_pair(shop.store, a, b).notes)
+    assert any("have changed since" in note for note in explain_pair(shop.store, a, b, actor=OFFICER).notes)
     shop.delete("crm.customer", 1)
     shop.identify()
-    pair = explain_pair(shop.store, a, b)
+    pair = explain_pair(shop.store, a, b, actor=OFFICER)
     assert pair.verdict == f"Not one person: {a} was deleted at the source."
 
 
@@ -198,7 +198,7 @@ def test_the_page_is_one_file_with_the_verdict_and_the_values(shop: Retailer) ->
     b = shop.account(2, "Jane", "Smith", EmailAddress="jane@x.com")
     shop.identify()
     decide(shop.store, "same", a, b, actor="ann", reason="<script>alert(1)</script>")
-    page = as_page(explain_pair(shop.store, a, b))
+    page = as_page(explain_pair(shop.store, a, b, actor=OFFICER))
     assert page.startswith("<!DOCTYPE html>")
     assert "jane@x.com" in page and "<svg" in page and "email and name" in page
     assert "alert(1)" in page and "<script" not in page
@@ -209,26 +209,26 @@ def test_an_explanation_leaves_no_personal_data_in_the_log(shop: Retailer, caplo
     b = shop.account(2, "Jane", "Smith", EmailAddress="jane@x.com")
     shop.identify()
     with caplog.at_level(logging.DEBUG):
-        as_page(explain_pair(shop.store, a, b))
-        explain_customer(shop.store, a)
+        as_page(explain_pair(shop.store, a, b, actor=OFFICER))
+        explain_customer(shop.store, a, actor=OFFICER)
     for value in ("jane", "smith", "7700900123"):
         assert not [record for record in caplog.records if value in record.getMessage().lower()]
 
 
 def test_nothing_is_explained_that_is_not_there(shop: Retailer) -> None:
     with pytest.raises(SvError, match="Nothing has been decided yet"):
-        explain_pair(shop.store, "crm.customer:1", "crm.customer:2")
+        explain_pair(shop.store, "crm.customer:1", "crm.customer:2", actor=OFFICER)
     a = shop.customer(1, "Jane", "Smith")
     shop.identify()
     with pytest.raises(SvError, match=r"There is no party record crm\.customer:2"):
-        explain_pair(shop.store, a, "crm.customer:2")
+        explain_pair(shop.store, a, "crm.customer:2", actor=OFFICER)
     with pytest.raises(SvError, match="one record"):
-        explain_pair(shop.store, a, a)
+        explain_pair(shop.store, a, a, actor=OFFICER)
     for missing in ("CNONE", "crm.customer:2"):
         with pytest.raises(SvError, match="There is no"):
-            explain_customer(shop.store, missing)
+            explain_customer(shop.store, missing, actor=OFFICER)
         with pytest.raises(SvError, match="There is no"):
-            explain_between(shop.store, shop.customer_ids()[a], missing)
+            explain_between(shop.store, shop.customer_ids()[a], missing, actor=OFFICER)
 
 
 # --- customers ---------------------------------------------------------------------------------------------------------------
@@ -242,13 +242,13 @@ def test_a_customer_is_explained_by_its_id_an_alias_or_a_record(shop: Retailer) 
     ids = shop.customer_ids()
     decide(shop.store, "same", a, b, **ANN)
     refresh_identities(shop.store)
-    about = explain_customer(shop.store, ids[a])
+    about = explain_customer(shop.store, ids[a], actor=OFFICER)
     assert (about.customer_id, about.anchor, about.state, about.aliases) == (ids[a], a, "active", [ids[b]])
     assert [(r["id"], r["deleted"], r["pending"]) for r in about.records] == [(a, False, False), (b, False, False)]
     assert [event["kind"] for event in about.events] == ["created", "created", "decided", "merged"]
     assert about.decisions[0]["actor"] == "ann"
     for other in (ids[b], b):
-        found = explain_customer(shop.store, other)
+        found = explain_customer(shop.store, other, actor=OFFICER)
         assert (found.customer_id, found.records, found.asked) == (ids[a], about.records, other)
 
 
@@ -261,7 +261,7 @@ def test_what_links_two_customers_is_told_the_strongest_first(shop: Retailer) ->
     refresh_identities(shop.store)
     ids = shop.customer_ids()
     assert ids[a] != ids[c]
-    between = explain_between(shop.store, ids[a], ids[c])
+    between = explain_between(shop.store, ids[a], ids[c], actor=OFFICER)
     assert between.customers == (ids[a], ids[c])
     weights = [link["weight"] for link in between.links]
     assert weights == sorted(weights, reverse=True) and weights
@@ -276,7 +276,7 @@ def test_what_links_nothing_is_told_by_the_nearest_pair(shop: Retailer) -> None:
     c = shop.customer(3, "Jane", "Smythe", Email="wei@x.com")
     shop.identify()
     ids = shop.customer_ids()
-    between = explain_between(shop.store, ids[a], ids[c])
+    between = explain_between(shop.store, ids[a], ids[c], actor=OFFICER)
     assert between.links == []
     assert between.verdict.startswith("No link between them. The nearest records are ")
     assert between.pair is not None and between.pair.weighed.weight < between.pair.threshold
@@ -290,6 +290,6 @@ def test_an_alias_and_its_customer_are_one(shop: Retailer) -> None:
     ids = shop.customer_ids()
     decide(shop.store, "same", a, b, **ANN)
     refresh_identities(shop.store)
-    between = explain_between(shop.store, ids[b], ids[a])
+    between = explain_between(shop.store, ids[b], ids[a], actor=OFFICER)
     assert between.verdict.startswith(f"One customer: {ids[b]} became {ids[a]}.")
     assert between.pair is None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sv_assets.cli.actor import AsOption, PurposeOption, ReasonOption, actor
 from sv_assets.cli.output import JsonOption, console, lines, print_json, safe, table
 from sv_assets.errors import ConfigurationError
 
@@ -20,11 +21,14 @@ def explain(
     a: Annotated[str, typer.Argument(help="A party record (crm.customer:100001) or a customer.")],
     b: Annotated[str | None, typer.Argument(help="Another one. Without it, the customer is explained.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the evidence of the pair here, as one HTML page.")] = None,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    reason: ReasonOption = None,
     json: JsonOption = False,
 ) -> None:
     """Why two records are one person or are not, with every value compared; or all about one customer.
 
-    Shows personal data, to whoever asks. Exit code 1 if there is no such record or customer.
+    The values compared are shown as the role may see them. Exit code 1 if there is no such record or customer.
     """
     from sv_assets.identity.decisions import is_record
     from sv_assets.identity.explain import explain_pair
@@ -34,8 +38,9 @@ def explain(
     if b is None and html is not None:
         raise ConfigurationError("A page is about two records: sv identity explain A B --html FILE.")
     store = store_from_environment()
+    who = actor("identity explain", role, purpose, reason)
     if b is None:
-        about = explain_customer(store, a)
+        about = explain_customer(store, a, actor=who)
         if json:
             print_json(asdict(about))
         else:
@@ -43,10 +48,10 @@ def explain(
         return
     pair: PairExplained | None
     if is_record(a) and is_record(b):
-        pair = explain_pair(store, a, b)
+        pair = explain_pair(store, a, b, actor=who)
         found = asdict(pair)
     else:
-        between = explain_between(store, a, b)
+        between = explain_between(store, a, b, actor=who)
         pair, found = between.pair, asdict(between)
         if not json:
             _show_between(between)
@@ -132,7 +137,7 @@ def _show_pair(pair: "PairExplained") -> None:
     if len(pair.chain) > 1:
         steps = [[safe(s.records[0]), safe(s.records[1]), float(s.weight), ", ".join(s.rules)] for s in pair.chain]
         table("What holds them together", ["from", "to", "bits", "rules"], steps)
-    for note in pair.notes:
+    for note in pair.notes or []:
         console.print(safe(note))
 
 
@@ -185,7 +190,7 @@ def _show_customer(about: "CustomerExplained") -> None:
         table(
             "Households",
             ["home", "customers"],
-            [[safe(h["home"]), "\n".join(h["customers"])] for h in about.households],
+            [[safe(str(h.get("home", ""))), "\n".join(h["customers"])] for h in about.households],
         )
     rows = [
         [f"{e['at']:%Y-%m-%d %H:%M}", e["kind"], "\n".join(e["customer_ids"]), lines(e["records"][:10]), safe(e["reason"] or "")]

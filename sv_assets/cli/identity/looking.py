@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sv_assets.cli.actor import AsOption, PurposeOption, ReasonOption, actor
 from sv_assets.cli.output import JsonOption, console, lines, print_json, table
 
 
@@ -21,23 +22,31 @@ class Guard(StrEnum):
 def review(
     guard: Annotated[Guard | None, typer.Option(help="Only what this guard stopped.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many to show; the counts are of all.")] = 50,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    reason: ReasonOption = None,
     json: JsonOption = False,
 ) -> None:
     """What guards kept from being one person, the heaviest first. `sv identity explain A B` shows the evidence of a pair."""
+    from sv_assets.access import permission
     from sv_assets.mongo import store_from_environment
 
-    collection = store_from_environment().identity["review"]
+    store = store_from_environment()
+    allowed = permission(store, actor("identity review", role, purpose, reason), "identity.review")
+    collection = store.identity["review"]
     counts = Counter(item["guard"] for item in collection.find({}, {"guard": 1}))
     fields = ("guard", "records", "customer_ids", "weight", "reason", "detail", "since")
     cursor = collection.find({"guard": guard.value} if guard else {}).sort([("weight", -1), ("_id", 1)]).limit(limit)
-    items = [{name: item[name] for name in fields} for item in cursor]
+    found = [{name: item[name] for name in fields} for item in cursor]
+    allowed.log(store, [customer for item in found for customer in item["customer_ids"] if customer])
+    items = [allowed.seen(item) for item in found]
     if json:
         print_json({"count": sum(counts.values()), "guards": dict(sorted(counts.items())), "items": items})
         return
     _show_guards(counts)
     if items:
         rows = [
-            [i["guard"], i["detail"], float(i["weight"]), i["reason"], lines(i["records"]), "\n".join(i["customer_ids"])]
+            [i.get("guard"), i.get("detail"), i.get("weight"), i.get("reason"), lines(i.get("records", ())), "\n".join(i.get("customer_ids", ()))]
             for i in items
         ]  # fmt: skip
         table("The heaviest", ["guard", "it saw", "bits or density", "linked by", "records", "customers"], rows)

@@ -1,0 +1,160 @@
+"""Which fields of a document a role sees. Nothing is seen that no path names.
+
+A path is the names on the way to a value, dots between: `emails.value`; lists are passed through. `*` is any one name, a last
+`**` all that lies below, and `{a,b}` either: `{email,phone}.{value,rule}`. Where several paths meet a value the most exact
+one counts: names before `*`, and either before `**`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
+
+from sv_assets.access.masking import masked_value
+
+Treatment = Literal["clear", "masked", "hidden"]
+PATH = re.compile(r"(?:\*|[A-Za-z0-9_]+)(?:\.(?:\*|[A-Za-z0-9_]+))*(?:\.\*\*)?")
+_ABSENT = object()
+
+
+def expanded(path: str) -> Iterator[str]:
+    """The paths that a path with braces stands for. Raises ValueError where it is none."""
+    start = path.find("{")
+    if start < 0:
+        if not PATH.fullmatch(path):
+            raise ValueError(f"{path!r} is no path: names with dots between, * for any name, ** for all below a name")
+        yield path
+        return
+    depth, begin, parts = 0, start + 1, []
+    for at in range(start, len(path)):
+        depth += {"{": 1, "}": -1}.get(path[at], 0)
+        if path[at] in ",}" and depth == (1 if path[at] == "," else 0):
+            parts.append(path[begin:at])
+            begin = at + 1
+        if depth == 0:
+            for part in parts:
+                yield from expanded(path[:start] + part + path[at + 1 :])
+            return
+    raise ValueError(f"{path!r}: a brace is not closed")
+
+
+class _Node:
+    """A place on the way of some paths: what lies below, and what is done with a value here, or anywhere below."""
+
+    __slots__ = ("below", "deep", "here")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Node] = {}
+        self.here: Treatment | None = None
+        self.deep: Treatment | None = None
+
+    @property
+    def shows(self) -> bool:
+        """Something is seen here or below."""
+        own = any(given in ("clear", "masked") for given in (self.here, self.deep))
+        return own or any(node.shows for node in self.below.values())
+
+
+class _State:
+    """The places that one is at, the most exact first, and the treatment that holds for all below."""
+
+    __slots__ = ("_next", "deep", "here", "is_dead", "nodes")
+
+    def __init__(self, nodes: tuple[_Node, ...], deep: Treatment | None) -> None:
+        self.nodes = nodes
+        self.deep = next((node.deep for node in nodes if node.deep), deep)
+        self.here = next((node.here for node in nodes if node.here), self.deep)
+        self.is_dead = self.deep in (None, "hidden") and not any(node.shows for node in nodes)
+        self._next: dict[str, _State] = {}
+
+    def step(self, name: str) -> "_State":
+        known = self._next.get(name)
+        if known is None:
+            nodes = tuple(node.below[key] for node in self.nodes for key in (name, "*") if key in node.below)
+            named = any(name in node.below for node in self.nodes)
+            known = _State(nodes, self.deep)
+            if named or len(self._next) < 1000:  # names may be data, and there may be any number of them
+                self._next[name] = known
+        return known
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The declared paths of one collection, by what is done with the values there."""
+
+    treatments: Mapping[str, Treatment]
+
+    def __post_init__(self) -> None:
+        root = _Node()
+        for path, treatment in self.treatments.items():
+            *names, last = path.split(".")
+            node = root
+            for name in names if last == "**" else [*names, last]:
+                node = node.below.setdefault(name, _Node())
+            if last == "**":
+                node.deep = treatment
+            else:
+                node.here = treatment
+        object.__setattr__(self, "_root", _State((root,), None))
+
+    def of(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What is seen of a document."""
+        found = self.below("", document)
+        return {} if found is None else dict(found)
+
+    def below(self, path: str, value: Any, unseen: Any = None) -> Any:
+        """What is seen of a value that stands at `path` of a document; `unseen` where nothing is."""
+        state = self._root  # type: ignore[attr-defined]
+        for name in filter(None, path.split(".")):
+            state = state.step(name)
+        seen = _seen(value, state)
+        return unseen if seen is _ABSENT else seen
+
+    def treatment(self, path: str) -> Treatment | None:
+        """What is done with a value at `path`; None where no path names it."""
+        state = self._root  # type: ignore[attr-defined]
+        for name in path.split("."):
+            state = state.step(name)
+        found: Treatment | None = state.here
+        return found
+
+    def top(self, treatment: Treatment) -> list[str]:
+        """The first names of the paths with this treatment: the classes of fields that are seen so."""
+        return sorted({path.partition(".")[0] for path, given in self.treatments.items() if given == treatment})
+
+
+def _seen(value: Any, state: _State) -> Any:
+    """What is seen of a value in this state; `_ABSENT` where nothing is. Only places that lead somewhere are entered."""
+    if isinstance(value, Mapping):
+        if state.is_dead:
+            return _ABSENT
+        result = {}
+        for name, item in value.items():
+            seen = _seen(item, state.step(name))
+            if seen is not _ABSENT:
+                result[name] = seen
+        return result
+    if isinstance(value, (list, tuple)):
+        if state.is_dead:
+            return _ABSENT
+        items = [seen for item in value if (seen := _seen(item, state)) is not _ABSENT]
+        return items if isinstance(value, list) else tuple(items)
+    if is_dataclass(value) and not isinstance(value, type):
+        # A field of a dataclass cannot be left out: what is not seen is None.
+        seen_fields = {f.name: _seen(getattr(value, f.name), state.step(f.name)) for f in fields(value)}
+        return replace(value, **{name: None if seen is _ABSENT else seen for name, seen in seen_fields.items()})
+    if state.here == "clear":
+        return value
+    if state.here == "masked":
+        return masked_value(value)
+    # An empty place says that there is nothing: shown where something could stand below it.
+    return None if value is None and any(node.below for node in state.nodes) else _ABSENT
+
+
+def flattened(paths: Iterable[Any]) -> Iterator[Any]:
+    """The paths of lists in lists, as YAML aliases make them."""
+    for path in paths:
+        if isinstance(path, list):
+            yield from flattened(path)
+        else:
+            yield path
