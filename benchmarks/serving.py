@@ -24,7 +24,7 @@ from benchmarks.shop import delivery_reference, land_shop, order_number
 from sv_assets.access import Actor
 from sv_assets.catalogue import Catalogue, load_catalogue
 from sv_assets.customers import find
-from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
+from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
@@ -102,7 +102,10 @@ def _build(store: Store, customers: int) -> dict[str, float]:
         "landing": lambda: land_shop(store, catalogue, customers),
         "party_records": lambda: refresh_party_records(store, catalogue),
         "identity": lambda: refresh_identities(store),
-        **{facts.name: partial(refresh_facts, store, catalogue, facts) for facts in (ORDERS, INTERACTIONS, CONSENTS)},
+        **{
+            facts.name: partial(refresh_facts, store, catalogue, facts)
+            for facts in (ORDERS, INTERACTIONS, CONSENTS, FLAGS)
+        },
     }
     seconds = {}
     for name, work in stations.items():

@@ -85,6 +85,10 @@ class Store:
         return self._database("fraud")
 
     @cached_property
+    def contact_centre(self) -> Database[Document]:
+        return self._database("contact_centre")
+
+    @cached_property
     def control(self) -> Database[Document]:
         return self._database("control")
 
@@ -98,6 +102,7 @@ class Store:
             self.archive,
             self.identity,
             self.single_view,
+            self.contact_centre,
             self.fraud,
             self.control,
             self.marketing,

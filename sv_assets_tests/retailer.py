@@ -10,7 +10,7 @@ from typing import Any
 from sv_assets.access import Actor
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.catalogue.capture import RowversionCapture
-from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
+from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
@@ -97,7 +97,7 @@ class Retailer:
     def run(self) -> list[StationReport]:
         """Everything after landing; returns the reports of the stations in their order."""
         reports = self.identify()
-        reports += [refresh_facts(self.store, self.catalogue, s) for s in (ORDERS, INTERACTIONS, CONSENTS)]
+        reports += [refresh_facts(self.store, self.catalogue, s) for s in (ORDERS, INTERACTIONS, CONSENTS, FLAGS)]
         return [*reports, refresh_customers(self.store, self.catalogue)]
 
     # --- what came out -----------------------------------------------------------------------------------------------

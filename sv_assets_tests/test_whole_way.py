@@ -13,7 +13,7 @@ import bson
 import pytest
 
 from sv_assets.catalogue import Source
-from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
+from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.history import composed_part
@@ -215,7 +215,10 @@ def test_two_runs_at_once_while_more_lands_do_no_harm(store: Store, history: His
     assert written([refresh_customers(store, shop.catalogue, full=True)]) == 0, (
         "what was composed amid changes is what is composed now"
     )
-    assert written([refresh_facts(store, shop.catalogue, s, full=True) for s in (ORDERS, INTERACTIONS, CONSENTS)]) == 0
+    assert (
+        written([refresh_facts(store, shop.catalogue, s, full=True) for s in (ORDERS, INTERACTIONS, CONSENTS, FLAGS)])
+        == 0
+    )
 
 
 def test_identity_finds_the_generators_people(store: Store, history: History) -> None:

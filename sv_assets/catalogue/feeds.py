@@ -187,6 +187,19 @@ class ConsentFeed(Entry):
     observed_at: FieldPath | None = None
 
 
+class FlagFeed(Entry):
+    """Each row says something to be mindful of with a person: that it is vulnerable, or bereaved.
+
+    `raised` is a column that says whether (yes or no); without it the row itself does. Over from `until` on.
+    """
+
+    party: PartyReference
+    flag: FieldSpec
+    raised: FieldPath | None = None
+    since: FieldPath | None = None
+    until: FieldPath | None = None
+
+
 class Feeds(Entry):
     """The contract between a legacy schema and the single view."""
 
@@ -201,6 +214,7 @@ class Feeds(Entry):
     consent: Annotated[
         list[ConsentFeed], BeforeValidator(as_list, json_schema_input_type=ConsentFeed | list[ConsentFeed])
     ] = []
+    flag: FlagFeed | None = None
 
 
 def paths_of(entry: Entry) -> Iterator[str]:

@@ -202,7 +202,7 @@ def _check_references(catalogue: Catalogue, source: Source) -> None:
                     "Give the table of orders a `party` feed with `when_empty`, as guest check-outs have."
                 )
     entry = source.entry
-    for feed in (entry.feeds.order, entry.feeds.interaction, *entry.feeds.consent):
+    for feed in (entry.feeds.order, entry.feeds.interaction, entry.feeds.flag, *entry.feeds.consent):
         needs_self = feed is not None and (feed.party == "self" or getattr(feed.party, "otherwise", None) == "self")
         if needs_self and entry.feeds.party is None:
             raise ConfigurationError(

@@ -22,6 +22,7 @@ STATION_OF_FEED = {
     "delivery": "orders",
     "interaction": "interactions",
     "consent": "consents",
+    "flag": "flags",
 }
 """Which station works off the landed rows of a feed; the names that stand in `_sv.pending`."""
 
@@ -100,7 +101,7 @@ class Source:
             yield from feeds.party.same_as
         if feeds.address:
             yield feeds.address.party
-        for feed in (feeds.order, feeds.interaction, *feeds.consent):
+        for feed in (feeds.order, feeds.interaction, feeds.flag, *feeds.consent):
             if feed is not None and isinstance(feed.party, Reference):
                 yield feed.party
 

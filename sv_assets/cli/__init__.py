@@ -10,6 +10,7 @@ from sv_assets.cli import (
     bench,
     catalogue,
     checks,
+    contact_centre,
     customer,
     demo,
     dev,
@@ -50,6 +51,7 @@ app.add_typer(metrics.app, name="metrics")
 app.add_typer(fraud.app, name="fraud")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(roles.app, name="roles")
+app.add_typer(contact_centre.app, name="contact-centre")
 app.command("demo")(demo.demo)
 app.command("dev")(dev.dev)
 app.command("run")(run.run)
@@ -57,6 +59,7 @@ app.command("reset")(run.reset)
 app.command("introspect")(introspect.introspect)
 app.command("doctor")(doctor.doctor)
 app.command("find")(find.find)
+app.command("card")(contact_centre.card)
 
 
 @app.callback()

@@ -23,6 +23,7 @@ _STATIONS = {
     "single_view/orders": "orders",
     "single_view/interactions": "interactions",
     "single_view/consents": "consents",
+    "single_view/flags": "flags",
     "single_view/customers": "customers",
     "fraud/signals": "fraud_signals",
     "fraud/scores": "fraud_scores",

@@ -10,11 +10,11 @@ STATIONS = tuple(
     dg.AssetKey(path)
     for path in (
         *(["identity", name] for name in ("party_records", "links", "clusters", "households", "review")),
-        *(["single_view", name] for name in ("orders", "interactions", "consents", "customers")),
+        *(["single_view", name] for name in ("orders", "interactions", "consents", "flags", "customers")),
     )
 )
 """What works off landed records, in order; each follows what is before it by itself."""
-CONSUMERS = ("fraud", "marketing", "privacy")
+CONSUMERS = ("contact_centre", "fraud", "marketing", "privacy")
 """Groups of the assets that are made of customers and orders for one team each."""
 
 

@@ -100,14 +100,14 @@ class Activity:
         sums = self.sums["" if order["currency"] is None else str(order["currency"])]
         sums.orders += 1
         sums.spend = sums.spend.plus(total or _NOTHING)
-        for refund in order["refunds"]:
-            sums.refunds = sums.refunds.plus(amount(refund["amount"]) or _NOTHING)
+        sums.refunds = sums.refunds.plus(_refunded(order))
         parcels = _latest_by_parcel(order["deliveries"]) if order["deliveries"] else {}
         summary = {
             "order": identifier,
             **{name: order[name] for name in ("number", "status", "currency", "channel")},
             "placed_at": at,
             "total": total and total.stored(),
+            "refunded": _refunded(order).stored() if order["refunds"] else None,
             "delivery": _newest_status(parcels.values()),
             **origin_of(order),
         }
@@ -177,6 +177,13 @@ class Activity:
 
     def open_issues(self) -> Document:
         return {"count": self.open_latest.count, "latest": self.open_latest.documents()}
+
+
+def _refunded(order: Document) -> Amount:
+    given_back = _NOTHING
+    for refund in order["refunds"]:
+        given_back = given_back.plus(amount(refund["amount"]) or _NOTHING)
+    return given_back
 
 
 def _latest_by_parcel(events: Iterable[Document]) -> dict[str, Document]:

@@ -22,6 +22,7 @@ from sv_assets.mongo import Document, content_hash
 MOST_ACCOUNTS = 200
 MOST_RECORDS = 100
 MOST_CONSENTS = 100
+MOST_FLAGS = 100
 _LISTS = {
     "name": "names",
     "date_of_birth": "dates_of_birth",
@@ -63,6 +64,7 @@ class Known:
     rules: Rules
     records: list[Document] = field(default_factory=list)
     consents: list[Document] = field(default_factory=list)
+    flags: list[Document] = field(default_factory=list, kw_only=True)
     households: list[Document] = field(default_factory=list)
     corrections: list[Document] = field(default_factory=list)
     statements: list[Document] = field(default_factory=list)
@@ -102,13 +104,14 @@ def compose(known: Known) -> Document:
         **{_LISTS[name]: known_field.values for name, known_field in fields.items()},
         "accounts": accounts[:MOST_ACCOUNTS],
         "consents": consents[:MOST_CONSENTS],
+        "flags": _flags(known.flags)[:MOST_FLAGS],
         "orders": known.activity.orders(),
         "interactions": known.activity.interactions(),
         "open_issues": known.activity.open_issues(),
         "household": _household(known),
         "quality": quality(fields, consents, known.activity.last_event),
         "sources": _sources(records),
-        "left_out": _left_out(fields, accounts, consents),
+        "left_out": _left_out(fields, accounts, consents, known.flags),
         "keys": keys.of_customer([*records, *(one for one, _ in corrected)], known.rules.account_sources),
         **({"rights": said_by_them} if said_by_them else {}),
     }
@@ -125,7 +128,9 @@ def _sources(records: list[Document]) -> Document:
     }
 
 
-def _left_out(fields: dict[str, Field], accounts: list[Document], consents: list[Document]) -> Document:
+def _left_out(
+    fields: dict[str, Field], accounts: list[Document], consents: list[Document], flags: list[Document]
+) -> Document:
     """By list, how many there are in all, where not all of them stand in the document."""
     found = {
         _LISTS[name]: len(known.candidates) for name, known in fields.items() if len(known.candidates) > MOST_VALUES
@@ -134,7 +139,17 @@ def _left_out(fields: dict[str, Field], accounts: list[Document], consents: list
         found["accounts"] = len(accounts)
     if len(consents) > MOST_CONSENTS:
         found["consents"] = len(consents)
+    if len(flags) > MOST_FLAGS:
+        found["flags"] = len(flags)
     return found
+
+
+def _flags(raised: Iterable[Document]) -> list[Document]:
+    """The latest first; of one moment by their ids."""
+    ordered = sorted(raised, key=lambda f: (-(moment(f["since"]) or values.NEVER).timestamp(), f["flag"], f["_id"]))
+    return [
+        {"flag": f["flag"], "since": moment(f["since"]), "until": moment(f["until"]), **origin_of(f)} for f in ordered
+    ]
 
 
 def _consents(given: Iterable[Document], statements: list[Document]) -> list[Document]:

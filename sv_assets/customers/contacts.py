@@ -1,4 +1,4 @@
-"""Interactions (calls, complaints) and consents, each from one row or message."""
+"""Interactions (calls, complaints), consents and flags, each from one row or message."""
 
 from typing import Any
 
@@ -55,6 +55,27 @@ def consents_of(catalogue: Catalogue, source: Source, row: Document) -> list[Doc
     return consents
 
 
+def flags_of(catalogue: Catalogue, source: Source, row: Document) -> list[Document]:
+    """The flag that a row raises, in lower case with underscores; none where it says that it is not raised."""
+    feed = source.entry.feeds.flag
+    assert feed is not None
+    flag = field_value(source, row, feed.flag)
+    raised = True if feed.raised is None else yes_or_no(field_value(source, row, feed.raised))
+    if flag is None or raised is False:
+        return []  # where it says something that is neither yes nor no, the flag stands: better one too many
+    since, until = field_value(source, row, feed.since), field_value(source, row, feed.until)
+    return [
+        {
+            "_id": f"{source.record_id(key_text(row['_id']))}#flag",
+            **origin(source, row),
+            "flag": "_".join(str(flag).casefold().replace("-", " ").split()),
+            "since": since,
+            "until": until,
+            "party": party_of(catalogue, source, feed.party, row),
+        }
+    ]
+
+
 def yes_or_no(value: Any) -> bool | None:
     """What a legacy value means as an answer; None where it is none."""
     if isinstance(value, str):
@@ -67,6 +88,11 @@ _YES = frozenset({"y", "yes", "true", "t", "1", "in", "granted"})
 _NO = frozenset({"n", "no", "false", "f", "0", "out", "refused"})
 RECORD_INDEX = IndexModel([("record", 1)])
 INTERACTIONS = FactStation(
-    "interactions", ("interaction",), facts_of_rows("interactions", interaction_of), (RECORD_INDEX,)
+    "interactions",
+    ("interaction",),
+    facts_of_rows("interactions", interaction_of),
+    (RECORD_INDEX,),
+    readers=("customers", "calls"),
 )
 CONSENTS = FactStation("consents", ("consent",), facts_of_rows("consents", consents_of), (RECORD_INDEX,))
+FLAGS = FactStation("flags", ("flag",), facts_of_rows("flags", flags_of), (RECORD_INDEX,))

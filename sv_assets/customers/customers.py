@@ -20,6 +20,7 @@ from sv_assets.customers import history, rights
 from sv_assets.customers.activity import ORDER_FIELDS
 from sv_assets.customers.compose import Known, Rules, compose, rules_of
 from sv_assets.customers.queries import INDEXES
+from sv_assets.customers.readers import waiting
 from sv_assets.customers.schema import validator
 from sv_assets.customers.settings import CustomerSettings
 from sv_assets.customers.writing import SOURCE, Attempt, Composed, composed
@@ -187,6 +188,8 @@ class Composer:
         if self.asks_for_rights:
             for identifier, (corrections, statements) in rights.of_customers(store, ids).items():
                 by_id[identifier].corrections, by_id[identifier].statements = corrections, statements
+        for flag in find_many(store.single_view["flags"], "customer_id", ids):
+            by_id[flag["customer_id"]].flags.append(flag)
         homes = {home["_id"]: home for home in households.of_customers(store, ids)}
         for home in homes.values():
             for customer in home["customers"]:
@@ -236,7 +239,10 @@ class Composer:
         if not into:
             return
         last = list(find_many(customers, "_id", into))
-        entries_ = [history.ended_entry(document, into[document["_id"]], now) for document in last]
+        entries_ = [
+            history.ended_entry(document, into[document["_id"]], now, waiting("customer_history", now))
+            for document in last
+        ]
         lying = [entry for document in last if (entry := history.entry_of(document))]
         put(self.store.single_view[history.COLLECTION], [*lying, *entries_], ())
         for batch in in_batches(sorted(into)):

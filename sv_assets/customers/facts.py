@@ -56,6 +56,8 @@ class FactStation:
     feeds: tuple[str, ...]
     build: Callable[[Store, Catalogue, Source, list[Document]], Built]
     indexes: tuple[IndexModel, ...] = ()
+    readers: tuple[str, ...] = ("customers",)
+    """Stations that work off the customers whose facts of this kind changed."""
 
 
 def refresh_facts(store: Store, catalogue: Catalogue, station: FactStation, *, full: bool = False) -> StationReport:
@@ -140,7 +142,8 @@ def _write(
         d["customer_id"] for i, d in stored.items() if (i in there or i in owners) and d["customer_id"] != owners.get(i)
     }
     clusters = store.identity["clusters"]
-    bulk_write(clusters, mark_pending(losers - {None}, "customers"))
+    for reader in station.readers:
+        bulk_write(clusters, mark_pending(losers - {None}, reader))
     if readers := READERS.get(station.name):
         changed = [{**f, "_sv": {**f["_sv"], "pending": list(readers)}} for f in changed]
         bulk_write(store.single_view[GONE], [_gone(station.name, i, readers) for i in there])
@@ -150,7 +153,8 @@ def _write(
     for batch in in_batches(there):
         report.deleted += collection.delete_many({"_id": {"$in": batch}}).deleted_count
     touched = losers | {fact["customer_id"] for fact in built}
-    bulk_write(clusters, mark_pending(touched - {None}, "customers"))
+    for reader in station.readers:
+        bulk_write(clusters, mark_pending(touched - {None}, reader))
 
 
 def _gone(name: str, identifier: str, readers: tuple[str, ...]) -> UpdateOne:

@@ -17,6 +17,7 @@ from typing import Any
 
 from sv_assets.access import Actor, Attempt, Permission, permission
 from sv_assets.access.reading import AccessRefused
+from sv_assets.access.roles import fields_for
 from sv_assets.customers import keys
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
@@ -124,8 +125,8 @@ def customers(
     question = question or Question(**said)
     attempt = Attempt(question.kinds, call)
     allowed = permission(store, actor, COLLECTION, attempt)
-    _may_ask(store, allowed, question, attempt)
-    found = _search(store, question)
+    may_ask(store, allowed, question, attempt)
+    found = search(store, question)
     allowed.log(store, [item.customer["_id"] for item in found], attempt)
     return [replace(item, customer=allowed.seen(item.customer)) for item in found]
 
@@ -145,9 +146,10 @@ def stored(store: Store, customer_id: str) -> Document | None:
     return customers.find_one({"_id": customer_id}) or customers.find_one({"_id": resolve(store, customer_id)})
 
 
-def _may_ask(store: Store, allowed: Permission, question: Question, attempt: Attempt) -> None:
+def may_ask(store: Store, allowed: Permission, question: Question, attempt: Attempt) -> None:
     """An answer tells that somebody has this phone number. Raises AccessRefused for who may not know."""
-    unseen = [kind for kind in question.kinds if allowed.fields.treatment(ASKED_ABOUT[kind]) in (None, "hidden")]
+    seen = fields_for(allowed.actor.role, COLLECTION)
+    unseen = [k for k in question.kinds if seen is None or seen.treatment(ASKED_ABOUT[k]) in (None, "hidden")]
     if unseen:
         allowed.log_refusal(store, attempt)
         raise AccessRefused(
@@ -156,7 +158,8 @@ def _may_ask(store: Store, allowed: Permission, question: Question, attempt: Att
         )
 
 
-def _search(store: Store, question: Question) -> list[Found]:
+def search(store: Store, question: Question) -> list[Found]:
+    """As `customers`, whole, for who has seen to the actor: nobody is to be shown this."""
     reasons: dict[str, dict[str, int]] = defaultdict(dict)
     found: dict[str, Document] = {}
     clues = list(question.clues())

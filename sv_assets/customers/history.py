@@ -26,10 +26,11 @@ from sv_assets.access import Actor, Attempt, permission
 from sv_assets.access.fields import Fields
 from sv_assets.identity.customer_ids import resolve
 from sv_assets.mongo import CODEC, Document, Store, find_many
+from sv_assets.worklist import PENDING_INDEX
 
 COLLECTION = "customer_history"
 _BY_ID = Attempt(("customer",))
-INDEXES = [IndexModel([("customer_id", 1), ("version", -1)])]
+INDEXES = [IndexModel([("customer_id", 1), ("version", -1)]), PENDING_INDEX]
 NOT_COMPOSED = frozenset({"_id", "version", "composed_at", "enrichments", "large", "_sv"})
 """Fields that composition does not make."""
 
@@ -104,8 +105,11 @@ def entry_of(document: Document) -> Document | None:
     }
 
 
-def ended_entry(document: Document, into: str | None, now: dt.datetime) -> Document:
-    """The entry for a customer that is no more: `into` is the one it was merged into; None if all its records are gone."""
+def ended_entry(document: Document, into: str | None, now: dt.datetime, waiting: Document) -> Document:
+    """The entry for a customer that is no more: `into` is the one it was merged into; None if all its records are gone.
+
+    `waiting` is bookkeeping that puts it on the work lists of the stations that made something of the customer.
+    """
     version = document.get("version", 0) + 1
     return {
         "_id": f"{document['_id']}:{version}",
@@ -115,6 +119,7 @@ def ended_entry(document: Document, into: str | None, now: dt.datetime) -> Docum
         "kind": "ended",
         "into": into,
         "document": document,
+        "_sv": waiting,
     }
 
 

@@ -14,11 +14,12 @@ Upstream = tuple[Source | str, str]
 """A landed source and its column (or path into a message), or a station's collection (`identity/party_records`) and its field."""
 Lineage = dict[str, list[Upstream]]
 """By field, what it is made from."""
-PARTY_RECORDS, ORDERS, INTERACTIONS, CONSENTS, HOUSEHOLDS, CUSTOMERS = (
+PARTY_RECORDS, ORDERS, INTERACTIONS, CONSENTS, FLAGS, HOUSEHOLDS, CUSTOMERS = (
     "identity/party_records",
     "single_view/orders",
     "single_view/interactions",
     "single_view/consents",
+    "single_view/flags",
     "identity/households",
     "single_view/customers",
 )
@@ -96,6 +97,14 @@ def of_consents(catalogue: Catalogue) -> Lineage:
     return dict(found)
 
 
+def of_flags(catalogue: Catalogue) -> Lineage:
+    """The fields of a flag from its columns."""
+    found: Lineage = defaultdict(list)
+    for source in catalogue.feeding("flag"):
+        _add(found, source, source.entry.feeds.flag)
+    return dict(found)
+
+
 def _add(found: Lineage, source: Source, feed: Entry | None, prefix: str = "") -> None:
     """All fields of a feed. What refers to a person stands under `party`; to an order, under `order_number` or nowhere."""
     if feed is None:
@@ -142,6 +151,7 @@ def of_customers() -> Lineage:
             ("number", "placed_at", "status", "total", "currency", "channel", "refunds.amount", "deliveries.status"),
         ),
         "interactions": (INTERACTIONS, ("kind", "at", "closed_at", "reason", "status", "order_number")),
+        "flags": (FLAGS, ("flag", "since", "until")),
         "household": (HOUSEHOLDS, ("customers",)),
     }
     for name, (collection, fields) in from_facts.items():
@@ -172,6 +182,7 @@ def of_stations(catalogue: Catalogue) -> dict[str, Lineage]:
         ORDERS: of_orders(catalogue),
         INTERACTIONS: of_interactions(catalogue),
         CONSENTS: of_consents(catalogue),
+        FLAGS: of_flags(catalogue),
         CUSTOMERS: of_customers(),
     }
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from bson import Decimal128
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Goes up with each change of what composition makes of the same data; every customer is then composed again."""
 
 Status = Literal["preferred", "current", "former", "unusable"]
@@ -146,6 +146,14 @@ class Consent(Answer):
     answers: Annotated[list[Answer], Field(description="all of them, the decisive one first; at most ten")]
 
 
+class Flag(Provenance):
+    """Something to be mindful of with the customer, as a source says it: vulnerable, bereaved."""
+
+    flag: str
+    since: Moment = None
+    until: Annotated[Moment, Field(description="over from then on")] = None
+
+
 class Totals(Part):
     """What was ordered and given back in one currency. An order that says none counts under an empty one."""
 
@@ -163,6 +171,7 @@ class OrderSummary(Provenance):
     placed_at: Moment = None
     status: Any = None
     total: Annotated[Decimal128 | None, Field(description="null where the source gives no number")] = None
+    refunded: Annotated[Decimal128 | None, Field(description="given back so far; null where nothing was")] = None
     currency: Any = None
     channel: Any = None
     delivery: Annotated[Text, Field(description="status of the latest delivery event")] = None
@@ -283,6 +292,7 @@ class Customer(Part):
     addresses: Annotated[list[KnownAddress], Field(description="all addresses, the preferred first")]
     accounts: Annotated[list[Account], Field(description="records in legacy systems, by their ids; at most 200")]
     consents: Annotated[list[Consent], Field(description="preferences and consents, by purpose and channel")]
+    flags: Annotated[list[Flag], Field(description="what to be mindful of; at most a hundred, the latest first")] = []
     orders: Orders
     interactions: Interactions
     open_issues: OpenIssues

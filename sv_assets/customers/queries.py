@@ -63,6 +63,7 @@ INDEXES = {
     "orders": [IndexModel([("keys", 1)]), IndexModel([("customer_id", 1)])],
     "interactions": [IndexModel([("customer_id", 1)])],
     "consents": [IndexModel([("customer_id", 1)])],
+    "flags": [IndexModel([("customer_id", 1)])],
     history.COLLECTION: history.INDEXES,
 }
 """By collection of the single view, what the queries above need."""

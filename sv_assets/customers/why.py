@@ -6,7 +6,7 @@ from typing import Any
 from sv_assets.mongo import Document, Store, find_many
 
 MOST = 50
-_PARTS = ("orders", "interactions", "consents", "household", "rights")
+_PARTS = ("orders", "interactions", "consents", "flags", "household", "rights")
 
 
 def reasons(store: Store, changed: Iterable[tuple[Document, Document]], rules: str) -> dict[str, list[Document]]:

@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError
 
 from sv_assets.customers import history
 from sv_assets.customers.model import Customer
-from sv_assets.customers.readers import READERS
+from sv_assets.customers.readers import waiting
 from sv_assets.customers.why import reasons
 from sv_assets.identity.party import StationReport
 from sv_assets.landing.quarantine import Quarantine
@@ -136,9 +136,12 @@ class Attempt:
         put(self.store.single_view[history.COLLECTION], [one.entry for one in safe if one.entry], ())
 
     def _ready(self, made: Composed, version: int, created_at: dt.datetime, change: Document | None) -> _Ready:
-        bookkeeping: Document = {"hash": made.hash, "rules": self.rules, "created_at": created_at}
-        if readers := READERS.get("customers"):
-            bookkeeping["pending"] = list(readers)
+        bookkeeping: Document = {
+            "hash": made.hash,
+            "rules": self.rules,
+            "created_at": created_at,
+            **waiting("customers", self.now),
+        }
         if change:
             bookkeeping["change"] = change
         own: Document = {"enrichments": {}, "version": version, "composed_at": self.now}

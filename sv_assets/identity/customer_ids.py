@@ -24,7 +24,7 @@ from sv_assets.ledger import customer_trace, open_ledger
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches, insert_missing
 from sv_assets.worklist import PENDING_INDEX, clear_pending
 
-FACT_STATIONS = ("orders", "interactions", "consents")
+FACT_STATIONS = ("orders", "interactions", "consents", "flags")
 STATION = "match"
 BUCKETS = 64
 """Into so many parts of about one size the customers are divided, each of which can be rebuilt by itself."""

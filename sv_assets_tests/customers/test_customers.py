@@ -132,7 +132,7 @@ def test_the_document_goes_when_the_customer_is_closed_and_the_id_still_answers_
     ids = shop.customer_ids()
     shop.customer(2, "Jane", "Smith", Email="jane@x.com")
     shop.run()
-    one = shop.the_customer()
+    one = {name: value for name, value in shop.the_customer().items() if name != "_sv"}
     assert [find.by_id(shop.store, identifier, actor=OFFICER) for identifier in ids.values()] == [one] * 3
     for number in (1, 2):
         shop.delete("crm.customer", number)

@@ -24,8 +24,9 @@ EVERYTHING = LANDINGS | dg.AssetSelection.assets(*RECONCILIATIONS, *STATIONS) | 
 STEPS = (
     "identity__party_records",
     "identity__resolution",
-    *(f"single_view__{n}" for n in ("orders", "interactions", "consents", "customers")),
+    *(f"single_view__{n}" for n in ("orders", "interactions", "consents", "flags", "customers")),
     *(f"fraud__{n}" for n in ("signals", "scores", "cases")),
+    *(f"contact_centre__{n}" for n in ("customer_card", "calls", "metrics")),
 )
 
 

@@ -17,7 +17,7 @@ from sv_assets.components.lineage import (
 )
 from sv_assets.components.station import RETRIES, StationConfig, run_station
 from sv_assets.customers import lineage
-from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
+from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
 from sv_assets.customers.customers import rebuild_customers, refresh_customers
 from sv_assets.customers.facts import FactStation, refresh_facts
 from sv_assets.customers.lineage import Lineage
@@ -74,6 +74,9 @@ interactions = _fact_asset(INTERACTIONS, "Every call and complaint, and whose it
 consents = _fact_asset(
     CONSENTS, "Every consent given or refused, by purpose and channel, and whose it is.", lineage.of_consents
 )
+flags = _fact_asset(
+    FLAGS, "What to be mindful of with a person (vulnerable, bereaved), and whose it is.", lineage.of_flags
+)
 
 
 @dg.asset(
@@ -81,7 +84,7 @@ consents = _fact_asset(
     deps=[
         ["identity", "clusters"],
         ["identity", "households"],
-        *(["single_view", name] for name in ("orders", "interactions", "consents")),
+        *(["single_view", name] for name in ("orders", "interactions", "consents", "flags")),
     ],
     description=(
         "One document per customer, composed from landed data, every value with where it came from. `made_from`, below, leads "

@@ -43,6 +43,7 @@ def _resolvable(name: str, severity: Literal["WARN", "ERROR"]) -> dg.AssetChecks
 every_order_has_a_customer = _resolvable("orders", "ERROR")
 every_interaction_has_a_customer = _resolvable("interactions", "WARN")
 every_consent_has_a_customer = _resolvable("consents", "WARN")
+every_flag_has_a_customer = _resolvable("flags", "WARN")
 
 
 @station_check(

@@ -19,6 +19,9 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "ContactPreference": """
             CustomerId INT NOT NULL, Purpose VARCHAR(30) NOT NULL, Channel VARCHAR(20) NOT NULL, OptedIn BIT NOT NULL,
             RecordedAt DATETIME NOT NULL, PRIMARY KEY (CustomerId, Purpose, Channel)""",
+        "CustomerFlag": """
+            CustomerId INT NOT NULL, FlagCode VARCHAR(30) NOT NULL, RaisedAt DATETIME2(3) NOT NULL, EndedAt DATETIME2(3),
+            ModifiedAt DATETIME2(3) NOT NULL, PRIMARY KEY (CustomerId, FlagCode)""",
         "LoyaltyCard": """
             CardNumber VARCHAR(16) NOT NULL PRIMARY KEY, FirstName NVARCHAR(100), Surname NVARCHAR(100),
             Email NVARCHAR(254), Mobile VARCHAR(40), Postcode VARCHAR(10), IssuedAt DATE,
@@ -64,6 +67,7 @@ INDEXES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Customer", "RowVer"),
         ("CustomerAddress", "ModifiedAt"),
         ("CustomerAddress", "CustomerId"),
+        ("CustomerFlag", "ModifiedAt"),
         ("LoyaltyCard", "ModifiedAt"),
     ),
     "sales": (

@@ -13,6 +13,7 @@ from sv_assets.errors import ConfigurationError
 from sv_assets.local.generator.calendar import LONDON, Calendar
 from sv_assets.local.generator.contactcentre import add_contactcentre, spoil_two_calls
 from sv_assets.local.generator.crm import add_crm
+from sv_assets.local.generator.flags import add_flags
 from sv_assets.local.generator.fraud import add_fraud
 from sv_assets.local.generator.fraud_truth import FILE as FRAUD_TRUTH
 from sv_assets.local.generator.fraud_truth import write_fraud_truth
@@ -123,6 +124,7 @@ def generate(people_count: int, seed: int, calendar: Calendar, ids: Ids) -> Iter
         known = add_crm(batch, members, calendar, draw, ids)
         orders = add_sales(batch, members, known, calendar, draw, ids)
         add_fraud(batch, members, seed, chunk, calendar, draws(seed, 4, chunk), ids)
+        add_flags(batch, known, calendar, draws(seed, 5, chunk))
         add_contactcentre(batch, members, known, orders, calendar, draw, ids)
         if messages < MOST_MESSAGES:
             add_web(batch, members, known, calendar, draw, ids)

@@ -1,0 +1,83 @@
+"""Looking up cards, as an agent does while somebody is on the line; which attempts found somebody is kept for measuring.
+
+from sv_assets.contact_centre import look_up
+look_up.by_id(store, "C46ZB8F1YYS5B74GC", actor=agent, call="9000000017")
+look_up.cards(store, Question(phone="07700 900123"), actor=agent, call="9000000017")
+"""
+
+import datetime as dt
+
+from sv_assets.access import Actor, Attempt, permission
+from sv_assets.access.reading import Permission
+from sv_assets.contact_centre.card import card_of
+from sv_assets.contact_centre.cards import COLLECTION
+from sv_assets.contact_centre.reasons import holding
+from sv_assets.contact_centre.settings import load_settings
+from sv_assets.customers import find
+from sv_assets.mongo import Document, Store, find_many
+
+CARD = f"contact_centre.{COLLECTION}"
+UNDECIDED = "open"
+"""The state of a fraud case that nobody has decided."""
+
+
+def by_id(
+    store: Store, customer_id: str, *, actor: Actor, call: str | None = None, at: dt.datetime | None = None
+) -> Document | None:
+    """The card of a customer, by its id or an alias, as the actor may see it `at` a moment (now). Raises as `cards`."""
+    attempt = Attempt(("customer",), call)
+    allowed = permission(store, actor, CARD, attempt)
+    card = store.contact_centre[COLLECTION].find_one({"_id": customer_id})
+    if card is None:
+        customer = find.stored(store, customer_id)  # an alias, or one whose card is not made yet
+        card = _read(store, [customer])[0] if customer else None
+    allowed.log(store, [card["_id"]] if card else [], attempt)
+    return _shown(store, card, allowed, at) if card else None
+
+
+def cards(
+    store: Store,
+    question: find.Question,
+    *,
+    actor: Actor,
+    call: str | None = None,
+    at: dt.datetime | None = None,
+) -> list[Document]:
+    """The cards of who it may be, the likeliest first. What holds is that of a moment (now).
+
+    Raises ConfigurationError for a question that is none, AccessRefused where the actor may not ask this, TransientError
+    where it cannot be written down that it was asked.
+    """
+    attempt = Attempt(question.kinds, call)
+    allowed = permission(store, actor, CARD, attempt)
+    find.may_ask(store, allowed, question, attempt)
+    found = _read(store, [item.customer for item in find.search(store, question)])
+    allowed.log(store, [card["_id"] for card in found], attempt)
+    return [_shown(store, card, allowed, at) for card in found]
+
+
+def _read(store: Store, customers: list[Document]) -> list[Document]:
+    """The cards of these customers; one that is not made yet is made here."""
+    ids = [customer["_id"] for customer in customers]
+    there = {card["_id"]: card for card in find_many(store.contact_centre[COLLECTION], "_id", ids)}
+    return [there.get(customer["_id"]) or card_of(customer, load_settings()) for customer in customers]
+
+
+def _shown(store: Store, card: Document, allowed: Permission, at: dt.datetime | None) -> Document:
+    moment = at or dt.datetime.now(dt.timezone.utc)
+    warnings = {n: w for n, w in card["warnings"].items() if w["until"] is None or moment < w["until"]}
+    if allowed.fields.treatment("warnings.fraud_review.says") == "clear" and (
+        review := _fraud_review(store, card["_id"])
+    ):
+        warnings["fraud_review"] = review
+    return allowed.seen({**card, "warnings": warnings, "reasons": holding(card["reasons"], moment)})
+
+
+def _fraud_review(store: Store, customer_id: str) -> Document | None:
+    """An open fraud case, where the fraud team keeps cases. Read each time: a case is opened and decided within minutes."""
+    cases = store.client[f"{store.prefix}fraud"]["cases"].find({"customer_id": customer_id}).limit(50)
+    found = [case for case in cases if case.get("state") == UNDECIDED]
+    if not found:
+        return None
+    says = "Under fraud review: promise no delivery or refund before it is decided."
+    return {"says": says, "since": found[0].get("opened_at"), "until": None, "system": "fraud"}

@@ -1,0 +1,118 @@
+"""Why a customer may call: rules over recent events, each with its sentence and the time in which it holds.
+
+A reason is no statement about now: it says from when until when it holds (from its first moment to before its last one), so
+that it can be made ahead of time. `holding` picks those of a moment.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sv_assets.contact_centre.settings import ReasonRule
+from sv_assets.mongo import Document
+
+MOST = 50
+"""So many reasons are kept, the highest scores first."""
+
+
+def reasons_of(customer: Document, rules: Iterable[ReasonRule], zone: ZoneInfo) -> list[Document]:
+    """All reasons that may hold at any time: `{name, score, says, since, from, until}`, the likeliest first."""
+    found = [reason for rule in rules for reason in _by_rule(customer, rule, zone)]
+    found.sort(key=lambda r: (-r["score"], -r["since"].timestamp(), r["name"], r["says"]))
+    return found[:MOST]
+
+
+def holding(reasons: Iterable[Document], at: dt.datetime) -> list[Document]:
+    """Those that hold at a moment, in their order."""
+    return [reason for reason in reasons if reason["from"] <= at < reason["until"]]
+
+
+def _by_rule(customer: Document, rule: ReasonRule, zone: ZoneInfo) -> Iterator[Document]:
+    events = _repeats(customer, rule) if rule.about == "repeat" else _EVENTS[rule.about](customer)
+    for event in events:
+        since = event["since"]
+        if since is None or not _meets(event, rule):
+            continue
+        start = since + (rule.after or dt.timedelta())
+        words = {name: _in_words(value, zone) for name, value in event.items()}
+        yield {
+            "name": rule.name,
+            "score": rule.score,
+            "says": rule.says.format(**words),
+            "since": since,
+            "from": start,
+            "until": since + rule.lasts,
+        }
+
+
+def _deliveries(customer: Document) -> Iterator[Document]:
+    for issue in customer["open_issues"]["latest"]:
+        if issue["kind"] == "delivery":
+            yield {name: issue.get(name) for name in ("order_number", "parcel", "status", "since")}
+
+
+def _issues(customer: Document) -> Iterator[Document]:
+    for issue in customer["open_issues"]["latest"]:
+        if issue["kind"] != "delivery":
+            yield {name: issue.get(name) for name in ("kind", "order_number", "status", "since")}
+
+
+def _orders(customer: Document) -> Iterator[Document]:
+    for order in customer["orders"]["latest"]:
+        yield {
+            "order_number": order.get("number"),
+            "status": order.get("status"),
+            "delivery": order.get("delivery"),
+            "since": order.get("placed_at"),
+            "refunded": order.get("refunded") is not None,
+        }
+
+
+_EVENTS = {"delivery": _deliveries, "issue": _issues, "order": _orders}
+
+
+def _repeats(customer: Document, rule: ReasonRule) -> Iterator[Document]:
+    """The last interactions about the same reason, as many as follow each other closely enough."""
+    assert rule.within is not None
+    by_reason: dict[str, list[dt.datetime]] = defaultdict(list)
+    kinds = {_word(kind) for kind in rule.kind}
+    for contact in customer["interactions"]["latest"]:
+        at, reason = contact.get("at"), contact.get("reason")
+        if at is not None and reason is not None and (not kinds or _word(contact.get("kind")) in kinds):
+            by_reason[str(reason)].append(at)
+    for reason, moments in sorted(by_reason.items()):
+        moments.sort(reverse=True)
+        count = 1
+        for later, earlier in pairwise(moments):
+            if later - earlier >= rule.within:
+                break
+            count += 1
+        if count >= rule.at_least:
+            yield {"kind": " or ".join(rule.kind), "reason": reason, "count": count, "since": moments[0]}
+
+
+def _meets(event: Document, rule: ReasonRule) -> bool:
+    if rule.about != "repeat" and rule.kind and _word(event.get("kind")) not in {_word(w) for w in rule.kind}:
+        return False
+    status = _word(event.get("status"))
+    if rule.status and status not in {_word(w) for w in rule.status}:
+        return False
+    if status in {_word(w) for w in rule.unless_status}:
+        return False
+    if rule.delivery and _word(event.get("delivery")) not in {_word(w) for w in rule.delivery}:
+        return False
+    return rule.refunded is None or bool(event.get("refunded")) == rule.refunded
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else str(value).strip().casefold()
+
+
+def _in_words(value: Any, zone: ZoneInfo) -> str:
+    if isinstance(value, dt.datetime):
+        local = value.astimezone(zone)
+        return f"{local.day} {local:%B %Y}"
+    return "not known" if value is None else str(value).replace("_", " ")
