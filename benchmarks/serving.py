@@ -23,6 +23,8 @@ from benchmarks.parts import print_figures, run_part
 from benchmarks.shop import delivery_reference, land_shop, order_number
 from sv_assets.access import Actor
 from sv_assets.catalogue import Catalogue, load_catalogue
+from sv_assets.contact_centre import look_up
+from sv_assets.contact_centre.cards import refresh_cards
 from sv_assets.customers import find
 from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
@@ -133,6 +135,7 @@ def _client(store: Store, customers: int, number: int) -> dict[str, list[float]]
     calls: dict[str, list[Callable[[], Any]]] = {
         "bare_find": [_bare(store, document["_id"]) for document in people],
         "id": [_by_id(store, document["_id"]) for document in people],
+        "card": [_card(store, document["_id"]) for document in people],
         **{kind: [_by_key(store, kind, d) for d in people if _key(d, kind)] for kind in _KINDS},
         "order": [_asked(store, order=order_number(chance.randrange(customers))) for _ in people],
         "delivery": [_asked(store, delivery=delivery_reference(chance.randrange(customers) // 5 * 5)) for _ in people],
@@ -167,6 +170,10 @@ def _bare(store: Store, identifier: str) -> Callable[[], Any]:
 
 def _by_id(store: Store, identifier: str) -> Callable[[], Any]:
     return lambda: find.by_id(store, identifier, actor=AGENT)
+
+
+def _card(store: Store, identifier: str) -> Callable[[], Any]:
+    return lambda: look_up.by_id(store, identifier, actor=AGENT)
 
 
 def _key(document: Document, kind: str) -> str | None:
@@ -215,6 +222,7 @@ def main() -> None:
     started = time.monotonic()
     report = refresh_customers(store, _catalogue())
     seconds = time.monotonic() - started
+    refresh_cards(store)
     if report.updated != changed:
         raise AssertionError(f"{report.updated} of {changed} changed customers were written")
     others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 * (os.cpu_count() or 1)

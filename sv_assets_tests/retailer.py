@@ -10,6 +10,7 @@ from typing import Any
 from sv_assets.access import Actor
 from sv_assets.catalogue import Catalogue, Source, load_catalogue
 from sv_assets.catalogue.capture import RowversionCapture
+from sv_assets.contact_centre.calls import STATION as CALLS
 from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
@@ -136,13 +137,14 @@ class Retailer:
         return {tuple(link["ends"]): link["rules"] for link in self.store.identity["links"].find({})}
 
     def waiting(self) -> dict[str, int]:
-        """How many documents are on each work list, whatever collection they are in; only lists with some."""
+        """How many documents are on each work list of the stations run here, whatever collection they are in; only lists with some."""
         collections = [
             *(self.store.landing[s.key] for s in self.catalogue.sources),
             *(self.store.identity[name] for name in ("party_records", "clusters")),
         ]
         found = (document for c in collections for document in c.find({}, {"_sv.pending": 1}))
-        return dict(Counter(station for document in found for station in document["_sv"].get("pending", [])))
+        waiting = Counter(station for document in found for station in document["_sv"].get("pending", []))
+        return {station: count for station, count in waiting.items() if station != CALLS}
 
     def _writer(self, source: Source) -> LandingWriter:
         if source.key not in self._writers:

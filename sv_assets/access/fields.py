@@ -8,6 +8,7 @@ one counts: names before `*`, and either before `**`.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from sv_assets.access.masking import masked_value
@@ -118,9 +119,13 @@ class Fields:
         found: Treatment | None = state.here
         return found
 
-    def top(self, treatment: Treatment) -> list[str]:
-        """The first names of the paths with this treatment: the classes of fields that are seen so."""
-        return sorted({path.partition(".")[0] for path, given in self.treatments.items() if given == treatment})
+    @cached_property
+    def classes(self) -> dict[str, list[str]]:
+        """The first names of the paths that are seen `clear`, and of those seen `masked`: what goes into the log."""
+        return {
+            treatment: sorted({path.partition(".")[0] for path, given in self.treatments.items() if given == treatment})
+            for treatment in ("clear", "masked")
+        }
 
 
 def _seen(value: Any, state: _State) -> Any:

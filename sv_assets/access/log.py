@@ -61,7 +61,7 @@ def write_entry(
         "reason": actor.reason,
         "command": actor.command,
         "collection": collection,
-        "fields": {"clear": fields.top("clear"), "masked": fields.top("masked")} if fields else None,
+        "fields": fields.classes if fields else None,
         "asked_by": list(attempt.asked_by),
         "outcome": outcome,
         "expires_at": now + load_roles().access_log.keep,

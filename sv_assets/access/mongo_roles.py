@@ -19,7 +19,9 @@ from sv_assets.access.roles import Roles
 from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.mongo import Document, Store
 
-UNAUTHORISED, USER_NOT_FOUND, ROLE_NOT_FOUND, NAMESPACE_EXISTS = 13, 11, 31, 48
+UNAUTHORISED = 13
+NO_SUCH_COMMAND = frozenset({59, 115, 8000})
+"""How servers answer that let roles be managed only elsewhere: MongoDB Atlas by its own interface."""
 AS = "_as_"
 """`customers_as_marketing`: what `marketing` sees of `customers`."""
 
@@ -100,17 +102,32 @@ def pipeline_of(treatments: Mapping[str, Treatment]) -> list[Document]:
     return [*stages, {"$unset": taken_out}] if taken_out else stages
 
 
-def apply(store: Store, roles: Roles, *, dry_run: bool = False) -> Applied:
+def privileges(store: Store, roles: Roles) -> dict[str, list[Document]]:
+    """By role as it is called on the server, what it may do: read its views."""
+    declared = views(store, roles)
+    return {
+        role_name(store, role): [
+            {"resource": {"db": view.database, "collection": view.name}, "actions": ["find"]}
+            for view in declared
+            if view.role == role
+        ]
+        for role in roles.roles
+    }
+
+
+def apply(store: Store, roles: Roles, *, dry_run: bool = False, views_only: bool = False) -> Applied:
     """Make views and roles as declared, and remove those of ours that are declared no more. Repeated, it changes nothing.
 
-    Raises ConfigurationError where our own user may not manage roles.
+    `views_only` leaves roles to who manages them elsewhere (MongoDB Atlas does not take them from a client); `privileges` are
+    what to give them. Raises ConfigurationError where our own user may not manage roles, or the server does not let it.
     """
     done = Applied()
     declared = views(store, roles)
     with _explained():
         for database in store.databases():
             _apply_views(database, [view for view in declared if view.database == database.name], done, dry_run)
-        _apply_roles(store, roles, declared, done, dry_run)
+        if not views_only:
+            _apply_roles(store, roles, done, dry_run)
     return done
 
 
@@ -139,21 +156,15 @@ def _apply_views(database: Database[Document], declared: list[View], done: Appli
             database.drop_collection(name)
 
 
-def _apply_roles(store: Store, roles: Roles, declared: list[View], done: Applied, dry_run: bool) -> None:
+def _apply_roles(store: Store, roles: Roles, done: Applied, dry_run: bool) -> None:
     admin = store.client.admin
     ours = role_name(store, "")
     listed = admin.command("rolesInfo", 1, showPrivileges=True)["roles"]
     there = {found["role"]: _plain(found.get("privileges", ())) for found in listed if found["role"].startswith(ours)}
-    for role in roles.roles:
-        privileges: list[Document] = [
-            {"resource": {"db": view.database, "collection": view.name}, "actions": ["find"]}
-            for view in declared
-            if view.role == role
-        ]
-        name = role_name(store, role)
+    for name, wanted in privileges(store, roles).items():
         before = there.pop(name, None)
-        if done.count(f"role {name}", before, _plain(privileges)) and not dry_run:
-            admin.command("createRole" if before is None else "updateRole", name, privileges=privileges, roles=[])
+        if done.count(f"role {name}", before, _plain(wanted)) and not dry_run:
+            admin.command("createRole" if before is None else "updateRole", name, privileges=wanted, roles=[])
     for name in sorted(there):
         done.removed.append(f"role {name}")
         if not dry_run:
@@ -243,6 +254,11 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except OperationFailure as error:
+        if error.code in NO_SUCH_COMMAND:
+            raise ConfigurationError(
+                "This server does not let a client manage roles (MongoDB Atlas does not). `sv roles apply --views-only --json` makes the views "
+                "and lists the privileges to give each role there."
+            ) from None
         if error.code != UNAUTHORISED:
             raise
         raise ConfigurationError(

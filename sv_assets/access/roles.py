@@ -1,12 +1,12 @@
 """The roles that the retailer declares in `defs/privacy/roles.yaml`: which collections, which fields, which purposes."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sv_assets import settings
 from sv_assets.access.fields import Fields, Treatment, expanded, flattened
 from sv_assets.catalogue.entry import Duration, Entry, load_entry
 from sv_assets.errors import ConfigurationError
@@ -112,7 +112,7 @@ class Roles(Entry):
 
 def load_roles() -> Roles:
     """The declared roles: `SV_ROLES_FILE`, else the retailer's. Raises ConfigurationError with file and place."""
-    return _load(Path(settings.variable("SV_ROLES_FILE") or DEFAULT))
+    return _load(Path(os.environ.get("SV_ROLES_FILE") or DEFAULT))
 
 
 @lru_cache
@@ -130,4 +130,4 @@ def fields_of(path_and_role: tuple[Path, str, str]) -> Fields | None:
 
 def fields_for(role: str, collection: str) -> Fields | None:
     """What a role sees of a collection; None where it sees nothing of it. Raises ConfigurationError for an unknown role."""
-    return fields_of((Path(settings.variable("SV_ROLES_FILE") or DEFAULT), role, collection))
+    return fields_of((Path(os.environ.get("SV_ROLES_FILE") or DEFAULT), role, collection))

@@ -60,6 +60,10 @@ def _paths(paths: list[str], whole: bool) -> list[str]:
 @app.command()
 def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    views_only: Annotated[
+        bool,
+        typer.Option("--views-only", help="Make the views alone; for MongoDB Atlas, which has roles made elsewhere."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Make the roles in MongoDB: a read-only view for each role and collection, and a role that reads these alone.
@@ -69,9 +73,10 @@ def apply(
     from sv_assets.access import load_roles, mongo_roles
     from sv_assets.mongo import store_from_environment
 
-    done = mongo_roles.apply(store_from_environment(), load_roles(), dry_run=dry_run)
+    store = store_from_environment()
+    done = mongo_roles.apply(store, load_roles(), dry_run=dry_run, views_only=views_only)
     if json:
-        print_json({**asdict(done), "dry_run": dry_run})
+        print_json({**asdict(done), "dry_run": dry_run, "roles": mongo_roles.privileges(store, load_roles())})
         return
     rows = [[what, safe(name)] for what in ("created", "changed", "removed") for name in getattr(done, what)]
     if rows:

@@ -57,6 +57,9 @@ QUERIES = (
     Query("all consents of a customer", "single_view.consents", "customer_id"),
     Query("a customer's history", f"single_view.{history.COLLECTION}", "customer_id"),
     Query("a customer by one of its records", "identity.party_records", "_id"),
+    Query("the card of a customer", "contact_centre.customer_card", "_id"),
+    Query("all calls of a customer", "contact_centre.calls", "customer_id"),
+    Query("who read a customer", "control.access_log", "customers"),
 )
 INDEXES = {
     "customers": [IndexModel([("keys", 1)])],

@@ -69,6 +69,7 @@ def test_log_ins_read_their_views_and_nothing_else_where_the_server_enforces_it(
         assert [one for one in tried if not one.is_right] == []
     else:
         assert any(not one.is_right for one in tried), "the embedded server lets every log-in read all"
+    assert apply(applied, load_roles(), views_only=True).unchanged == len(views(applied, load_roles()))
     users = applied.client.admin.command("usersInfo", 1)["users"]
     assert not any(user["user"].startswith(applied.prefix) for user in users)
 

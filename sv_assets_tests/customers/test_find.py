@@ -2,6 +2,8 @@
 
 import pytest
 
+from sv_assets.contact_centre.calls import refresh_calls
+from sv_assets.contact_centre.cards import refresh_cards
 from sv_assets.customers import find
 from sv_assets.customers.queries import QUERIES, plans
 from sv_assets.errors import ConfigurationError
@@ -153,6 +155,9 @@ def test_every_declared_query_is_answered_by_an_index(shop: Retailer) -> None:
     }
     shop.land("contactcentre.call", call)
     shop.run()
+    refresh_cards(shop.store)
+    refresh_calls(shop.store)
+    find.customers(shop.store, email="jane@x.com", actor=OFFICER)
     found = list(plans(shop.store))
     assert [plan.query for plan in found] == list(QUERIES)
     assert [(plan.query.name, plan.fault) for plan in found if plan.fault] == []
