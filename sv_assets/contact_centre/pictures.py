@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from sv_assets.contact_centre.metrics import Figures
-from sv_assets.identity.pictures.svg import Drawing, ticks
+from sv_assets.pictures.svg import Drawing, ticks
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 190.0, 62.0, 16.0, 44.0, 34.0
 MOST_WEEKS = 104
