@@ -116,8 +116,7 @@ def _timeless(document: Document) -> Document:
 
 def waiting(store: Store) -> int:
     """How many documents are on any work list of fraud."""
-    collections = [
-        *(store.single_view[name] for name in ("orders", "customers", "gone")),
-        *(store.fraud[name] for name in ("facts", "signals", "scores", "events")),
-    ]
-    return sum(collection.count_documents({"_sv.pending": {"$exists": True}}) for collection in collections)
+    read = [store.single_view[name] for name in ("orders", "customers", "gone")]
+    own = [store.fraud[name] for name in ("facts", "signals", "scores", "events")]
+    listed = sum(collection.count_documents({"_sv.pending": "fraud"}) for collection in read)
+    return listed + sum(collection.count_documents({"_sv.pending": {"$exists": True}}) for collection in own)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sv_assets.local.generator.calendar import Calendar, Draw, datetime_of_thirds
@@ -13,6 +14,7 @@ from sv_assets.local.generator.words import PRODUCTS, TOWNS
 
 STRANGERS = 6_000_000
 """From here on people are numbered who exist only because somebody made them up; their mobiles belong to nobody else."""
+_SECONDS_BETWEEN_ATTEMPTS = 11
 _OPENING, _CLOSING = 6 * 3600 + 60, 22 * 3600 + 58 * 60
 _CHEAP = [n for n, product in enumerate(PRODUCTS) if product[2] < 2_000]
 _MIDDLING = [n for n, product in enumerate(PRODUCTS) if 2_000 <= product[2] < 6_000]
@@ -137,10 +139,11 @@ class Field:
         channel = "web" if bought.device is None or self.draw() < 0.7 else "app"
         header = (order, f"SO{order:08d}", bought.account, *guest, *to, bought.at, status, "GBP", pence / 100)
         rows["sales", "OrderHeader"].append((*header, channel, bought.at, bought.device, *billed))
-        paid_at = datetime_of_thirds(bought.at)
-        for outcome in ["failed"] * bought.declined + ["captured"]:
+        for attempt, outcome in enumerate(["failed"] * bought.declined + ["captured"]):
             self.ids.payment += 1
-            row = (payment_uuid(self.ids.payment), order, "card", bought.card, pence / 100, outcome, paid_at, bought.at)
+            tried_at = _later(bought.at, attempt * _SECONDS_BETWEEN_ATTEMPTS)
+            paid_at = datetime_of_thirds(tried_at)
+            row = (payment_uuid(self.ids.payment), order, "card", bought.card, pence / 100, outcome, paid_at, tried_at)
             rows["sales", "Payment"].append(row)
         self.batch.planted.append(Planted("sales.orderheader", str(order), pattern, incident, int(fraud)))
         return order
@@ -160,3 +163,9 @@ class Field:
         for order in orders:
             if self.draw() < share:
                 self.pay_back(order, day + self.pick(18, 60), "Cardholder disputes", "chargeback")
+
+
+def _later(stamp: str, seconds: int) -> str:
+    """A naive date-time some seconds after another."""
+    moment = datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S.%f") + timedelta(seconds=seconds)  # noqa: DTZ007
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
