@@ -48,6 +48,11 @@ def archive_key(source: Source) -> dg.AssetKey:
     return dg.AssetKey([*landing_key(source).path, "archive"])
 
 
+def pool_of(source: Source) -> str:
+    """The pool of what reads its system: no more steps at once than `max_connections`."""
+    return f"legacy_{source.system}"
+
+
 def landed_keys(source: Source) -> list[dg.AssetKey]:
     """What writes to the landing collection of a source, and so what a station that reads it waits for."""
     beside = [archive_key(source)] if source.is_queue else []

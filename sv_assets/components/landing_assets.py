@@ -1,7 +1,7 @@
 """The assets of a table: the legacy table itself (external), and its landing. What a queue shares with it, too."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +9,7 @@ import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import landing_key, legacy_key, path_of
+from sv_assets.components.keys import landing_key, legacy_key, path_of, pool_of
 from sv_assets.components.lineage import (
     COLUMN_LINEAGE,
     COLUMN_SCHEMA,
@@ -21,7 +21,8 @@ from sv_assets.components.lineage import (
 from sv_assets.components.quarantine_shown import capture_next
 from sv_assets.components.recording import recorded
 from sv_assets.components.run_history import history_of_landing
-from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
+from sv_assets.components.station import WRITTEN, explained_failures
+from sv_assets.components.steps import asset_step
 from sv_assets.landing.land import LandingReport, land_table
 from sv_assets.quality.result import Result
 from sv_assets.resources import MongoResource
@@ -45,17 +46,20 @@ class TableRunConfig(dg.Config):
     allow_deletes: bool = False
 
 
-def legacy_asset(source: Source, refers_to: Sequence[Source] = ()) -> dg.AssetSpec:
+def legacy_asset(
+    source: Source, refers_to: Sequence[Source] = (), said: Mapping[str, Any] | None = None
+) -> dg.AssetSpec:
     """Lineage starts in the legacy system: an external asset that landing observes.
 
-    `refers_to` are the tables that its foreign keys point to, as far as lines between assets can show them.
+    `refers_to` are the tables that its foreign keys point to, as far as lines between assets can show them. `said` is
+    its `source_metadata`, for those who have it.
     """
     metadata: dict[str, Any] = {
         "declared name": source.name,
         "personal data": ", ".join(sorted(source.entry.pii)) or "none declared",
         "dagster/uri": f"{'sqs' if source.is_queue else 'sqlserver'}://{source.system}/{quote(source.name)}",
         "dagster/table_name": f"{source.system}.{source.name}",
-        **source_metadata(source),
+        **(said or source_metadata(source)),
     }
     if not source.is_queue and source.table.foreign_keys:
         metadata["foreign keys"] = "; ".join(
@@ -107,47 +111,42 @@ def common_of(source: Source) -> dict[str, Any]:
         "deps": [legacy_key(source)],
         "group_name": f"landing_{source.system}",
         "owners": source.declared_in.owners,
-        "pool": f"legacy_{source.system}",
-        "retry_policy": RETRIES,
     }
 
 
-def described(source: Source) -> dict[str, Any]:
+def described(source: Source, said: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What the definition of a landing says of it: its collection, its columns and where they come from, its page."""
     return {
         **located(f"landing/{source.key}"),
-        **source_metadata(source),
+        **(said or source_metadata(source)),
         COLUMN_LINEAGE: landing_lineage(source),
     }
 
 
-def landing_asset(source: Source) -> dg.AssetsDefinition:
-    """The landing of a table."""
+def landing_asset(source: Source, said: Mapping[str, Any] | None = None) -> dg.AssetsDefinition:
+    """The landing of a table. `said` is its `source_metadata`, for those who have it."""
     capture = source.table.capture
     column = getattr(capture, "column", None)
 
-    @dg.asset(
+    spec = dg.AssetSpec(
         **common_of(source),
         description=f"{source.entry.description or source.name} Captured by {capture.mode}{f' ({column})' if column else ''}.",
         kinds={"sqlserver", "mongodb"},
         partitions_def=partitions_of(source),
-        backfill_policy=dg.BackfillPolicy.single_run() if source.table.partitions else None,
         metadata={
-            **described(source),
+            **described(source, said),
             "capture": capture.mode,
             "key": ", ".join(source.table.key),
         },
-        check_specs=[
-            dg.AssetCheckSpec(
-                CAPTURE_CHECK,
-                asset=landing_key(source),
-                description="The capture mode saw every change: no gap, no row it cannot see, no writer that holds rows back.",
-            )
-        ],
     )
-    def landing(
-        context: dg.AssetExecutionContext, config: TableRunConfig, mongo: MongoResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    check = dg.AssetCheckSpec(
+        CAPTURE_CHECK,
+        asset=landing_key(source),
+        description="The capture mode saw every change: no gap, no row it cannot see, no writer that holds rows back.",
+    )
+
+    def landing(context: dg.AssetExecutionContext, config: TableRunConfig) -> dg.MaterializeResult[Any]:
+        mongo: MongoResource = context.resources.mongo
         window = None if config.full or config.from_bookmark else _window(context)
         with explained_failures(), mongo.store() as store:
             report = land_table(
@@ -173,7 +172,8 @@ def landing_asset(source: Source) -> dg.AssetsDefinition:
             _report_partitions(context, source, report)
         return dg.MaterializeResult(metadata=metadata_of(source, report, row_count) | shown, check_results=checked)
 
-    return landing
+    range_policy = dg.BackfillPolicy.single_run() if source.table.partitions else None
+    return asset_step(spec, check, TableRunConfig, pool_of(source), landing, range_policy)
 
 
 def _capture_check(source: Source, report: LandingReport) -> Result:

@@ -7,12 +7,12 @@ import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key, path_of
+from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key, path_of, pool_of
 from sv_assets.components.landing_assets import common_of, described, metadata_of, observe_source
 from sv_assets.components.lineage import COLUMN_SCHEMA, located
 from sv_assets.components.recording import recorded, shown
 from sv_assets.components.run_history import history_of_landing
-from sv_assets.components.station import explained_failures
+from sv_assets.components.station import RETRIES, explained_failures
 from sv_assets.errors import SvError
 from sv_assets.landing.land import LandingReport
 from sv_assets.landing.land_queue import Bounds, land_queue, replay_queue
@@ -80,6 +80,8 @@ def _landing(source: Source) -> dg.AssetsDefinition:
 
     @dg.asset(
         **common_of(source),
+        pool=pool_of(source),
+        retry_policy=RETRIES,
         description=f"{declared.description or source.name} Newest version per {declared.key}.",
         kinds={"sqs", "mongodb"},
         freshness_policy=dg.FreshnessPolicy.time_window(
@@ -127,7 +129,8 @@ def _archive(source: Source) -> dg.AssetsDefinition:
     key = archive_key(source)
 
     @dg.asset(
-        **{**common_of(source), "key": key, "pool": None},
+        **{**common_of(source), "key": key},
+        retry_policy=RETRIES,
         description=(
             f"Every message of {source.name} whole, by the day it was sent, for {source.queue.archive.keep.days} days. The "
             f"landing of the queue fills it. Materialise days here to land them again, into landing.{source.key}."

@@ -5,10 +5,11 @@ from typing import Any
 import dagster as dg
 
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import landing_key, reconciliation_key
+from sv_assets.components.keys import landing_key, pool_of, reconciliation_key
 from sv_assets.components.lineage import located
 from sv_assets.components.recording import recorded
-from sv_assets.components.station import RETRIES, WRITTEN, explained_failures
+from sv_assets.components.station import WRITTEN, explained_failures
+from sv_assets.components.steps import asset_step
 from sv_assets.landing.reconcile import Reconciliation, reconcile_table
 from sv_assets.quality.result import Result
 from sv_assets.resources import MongoResource
@@ -31,27 +32,23 @@ def reconciliation_asset(source: Source) -> dg.AssetsDefinition:
     """Compares the keys of a table with what has landed of it, after each landing."""
     key = reconciliation_key(source)
 
-    @dg.asset(
-        key=key,
+    spec = dg.AssetSpec(
+        key,
         deps=[landing_key(source)],
         description=f"Tombstones for the rows of {source.name} that have landed and are no longer in {source.system}.",
         group_name=f"landing_{source.system}",
         owners=source.declared_in.owners,
-        pool=f"legacy_{source.system}",
         kinds={"sqlserver", "mongodb"},
-        retry_policy=RETRIES,
         metadata={**located(f"landing/{source.key}"), "max_delete_share": source.table.max_delete_share},
-        check_specs=[
-            dg.AssetCheckSpec(
-                DELETES_CHECK,
-                asset=key,
-                description=f"No more than {source.table.max_delete_share:.0%} of the landed rows are gone at once.",
-            )
-        ],
     )
-    def reconciliation(
-        context: dg.AssetExecutionContext, config: ReconciliationConfig, mongo: MongoResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    check = dg.AssetCheckSpec(
+        DELETES_CHECK,
+        asset=key,
+        description=f"No more than {source.table.max_delete_share:.0%} of the landed rows are gone at once.",
+    )
+
+    def reconciliation(context: dg.AssetExecutionContext, config: ReconciliationConfig) -> dg.MaterializeResult[Any]:
+        mongo: MongoResource = context.resources.mongo
         with explained_failures(), mongo.store() as store:
             found = reconcile_table(
                 store,
@@ -63,7 +60,7 @@ def reconciliation_asset(source: Source) -> dg.AssetsDefinition:
             checked = recorded(store, [_check(source, found)], context.run.run_id, source.declared_in.owners)
         return dg.MaterializeResult(metadata=_metadata(found), check_results=checked)
 
-    return reconciliation
+    return asset_step(spec, check, ReconciliationConfig, pool_of(source), reconciliation)
 
 
 def _metadata(found: Reconciliation) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """The checks of one source in two steps: what is cheap after each landing, and an audit that reads the source."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import landing_key, reconciliation_key
+from sv_assets.components.keys import landing_key, pool_of, reconciliation_key
 from sv_assets.components.quarantine_shown import shown_beside
 from sv_assets.components.recording import recorded
-from sv_assets.components.station import RETRIES, explained_failures
+from sv_assets.components.station import explained_failures
+from sv_assets.components.steps import checks_step
 from sv_assets.landing.reconcile import needs_reconciliation
 from sv_assets.quality.clock import now
 from sv_assets.quality.keys import LANDED
@@ -41,7 +42,7 @@ def audit_of(source: Source) -> dg.AssetChecksDefinition:
         dg.AssetCheckSpec(name, asset=landing_key(source), description=_what(source, name), additional_deps=after)
         for name in names_of_audit(source)
     ]
-    return _step(f"audit_{source.system}_{source.slug}", source, specs, f"legacy_{source.system}", audit)
+    return _step(f"audit_{source.system}_{source.slug}", source, specs, pool_of(source), audit)
 
 
 def source_checks(source: Source) -> list[dg.AssetChecksDefinition]:
@@ -56,18 +57,17 @@ def _step(
     pool: str | None,
     evaluate: Callable[[Subject], Iterable[Result]],
 ) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(name=name, specs=specs, pool=pool, retry_policy=RETRIES, can_subset=True)
-    def checks(context: dg.AssetCheckExecutionContext, mongo: MongoResource) -> Iterator[dg.AssetCheckResult]:
+    def checks(context: dg.AssetCheckExecutionContext) -> list[dg.AssetCheckResult]:
+        mongo: MongoResource = context.resources.mongo
         wanted = {key.name for key in context.selected_asset_check_keys}
         with explained_failures(), mongo.store() as store:
             catalogue = load_catalogue()
             subject = Subject(store, catalogue, source, now(store, catalogue))
             results = [result for result in evaluate(subject) if result.check in wanted]
             beside = partial(shown_beside, store, source)
-            found = recorded(store, results, context.run.run_id, source.declared_in.owners, beside)
-        yield from found
+            return recorded(store, results, context.run.run_id, source.declared_in.owners, beside)
 
-    return checks
+    return checks_step(name, specs, pool, checks)
 
 
 def _what(source: Source, name: str) -> str:
