@@ -15,15 +15,19 @@ class _JobForNoDay(UnresolvedAssetJobDefinition):
     def resolve(
         self, asset_graph: Any, default_executor_def: Any = None, resource_defs: Any = None
     ) -> dg.JobDefinition:
+        graph = get_asset_graph_for_job(asset_graph, self.selection, allow_different_partitions_defs=True)
         job = build_asset_job(
             self.name,
-            asset_graph=get_asset_graph_for_job(asset_graph, self.selection, allow_different_partitions_defs=True),
+            asset_graph=graph,
             config=self.config,
             description=self.description,
             executor_def=self.executor_def or default_executor_def,
             resource_defs=resource_defs,
             allow_different_partitions_defs=True,
         )
+        partitions = {graph.get(key).partitions_def for key in graph.executable_asset_keys} - {None}
+        if len(partitions) != 1:  # then Dagster took the job for one of no partitions; a copy would check it all again
+            return job
         return job._copy(partitions_def=None, config=self.config)
 
 

@@ -123,7 +123,10 @@ def _add(found: Lineage, source: Source, feed: Entry | None, prefix: str = "") -
 
 
 def _put(found: Lineage, name: str, upstream: Upstream) -> None:
-    if upstream not in found[name]:
+    node, column = (
+        upstream  # the same node is the same object: to compare all that is declared takes a second of an estate
+    )
+    if not any(one is node and other == column for one, other in found[name]):
         found[name].append(upstream)
 
 
