@@ -40,7 +40,8 @@ def column_lineage(lineage: Lineage) -> dg.TableColumnLineage:
 def landing_lineage(source: Source, columns: Iterable[str] | None = None) -> dg.TableColumnLineage:
     """Landing copies: each column (or path into a message) is that of the source."""
     names = known_columns(source) if columns is None else columns
-    return dg.TableColumnLineage({name: [dg.TableColumnDep(legacy_key(source), name)] for name in names})
+    legacy = legacy_key(source)
+    return dg.TableColumnLineage({name: [dg.TableColumnDep(legacy, name)] for name in names})
 
 
 def source_metadata(source: Source) -> dict[str, Any]:
