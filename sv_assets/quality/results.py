@@ -82,7 +82,9 @@ def _bring_up_to_date(store: Store, documents: list[Document]) -> None:
         old = before.get(identifier, {"trend": [], "failing_since": None, "latest": {}})
         again = old["latest"].get("_id") == document["_id"]
         trend = [*(old["trend"][:-1] if again else old["trend"]), document["passed"]][-_TREND:]
-        since = None if document["passed"] else old["failing_since"] or document["at"]
+        began_with_it = again and old["failing_since"] == old["latest"]["at"]
+        since = document["at"] if began_with_it else old["failing_since"] or document["at"]
+        since = None if document["passed"] else since
         updated.append({"_id": identifier, "latest": document, "failing_since": since, "trend": trend})
     put(store.control[STATES], updated, before.keys())
 

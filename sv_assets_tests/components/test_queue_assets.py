@@ -15,7 +15,7 @@ from sv_assets.catalogue import Source
 from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key
 from sv_assets.components.queue_assets import RECEIVES_CHECK, archive_partitions, dead_letters_asset, queue_assets
 from sv_assets.components.queue_sensor import QUEUE_TAG, Look, queue_sensor, run_config
-from sv_assets.components.source_checks import landing_checks
+from sv_assets.components.source_checks import landing_checks, source_checks
 from sv_assets.errors import ConfigurationError
 from sv_assets.landing.writer import LandingWriter
 from sv_assets.mongo import Store
@@ -182,6 +182,7 @@ def tick(web: WebShop, instance: dg.DagsterInstance, cursor: str | None = None) 
     source = web.source
     definitions = dg.Definitions(
         assets=[*queue_assets(source), dead_letters_asset(source)],
+        asset_checks=source_checks(source),
         sensors=[queue_sensor(source)],
         resources={"mongo": MongoResource()},
     )
