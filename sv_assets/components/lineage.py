@@ -163,6 +163,13 @@ def located(place: str) -> dict[str, Any]:
     return {"dagster/uri": f"mongodb://{database}/{collection}", "dagster/table_name": f"{database}.{collection}"}
 
 
+def consumer_metadata(place: str, columns: Mapping[str, str], made_from: Lineage | None = None) -> dict[str, Any]:
+    """Which collection a consumer's asset is, what its columns are (in words), and what they are made from."""
+    schema = dg.TableSchema([dg.TableColumn(name, "any", says) for name, says in columns.items()])
+    lineage = {COLUMN_LINEAGE: column_lineage(made_from)} if made_from else {}
+    return {**located(place), COLUMN_SCHEMA: schema, **lineage}
+
+
 def asset_link(key: str, words: str = "", view: str = "overview") -> str:
     """A link in Markdown to the page of an asset."""
     return f"[{markdown_escaped(words or key)}](/assets/{quote(key)}?view={view})"

@@ -100,7 +100,16 @@ def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> N
         assert node.owners, node.key
         assert node.group_name != "default", node.key
         assert node.kinds, node.key
-        assert node.key.path[0] in ("legacy", "landing", "identity", "single_view", "fraud")
+        assert node.key.path[0] in (
+            "legacy",
+            "landing",
+            "identity",
+            "single_view",
+            "contact_centre",
+            "fraud",
+            "marketing",
+            "privacy",
+        )
 
 
 def test_a_newcomer_adds_a_table_with_yaml_alone(tiny_estate: TinyEstate, tmp_path: Path) -> None:

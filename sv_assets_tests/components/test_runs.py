@@ -19,7 +19,14 @@ from sv_assets.local.queues import send, sqs_client
 from sv_assets.mongo import Document
 from sv_assets_tests.components.conftest import QUIET, TinyEstate, text_of
 
-MAY_BE_EMPTY = ("identity/review", "fraud/model", "fraud/cases", "fraud/metrics")
+MAY_BE_EMPTY = (
+    "identity/review",
+    "fraud/model",
+    "fraud/cases",
+    "fraud/metrics",
+    "privacy/requests",
+    "privacy/erasures",
+)
 """Among thirty people there is little to review, and too little to train on."""
 CHANGES = 12
 

@@ -17,6 +17,7 @@ from sv_assets_tests.quality.conftest import CLOSING, Estate
 
 TOUCHED = "2026-11-19 22:59:00.000"
 MONTH_AGO = (CLOSING - dt.timedelta(days=30)).strftime("%Y-%m-%d")
+REFUND = "RefundId, OrderId, Amount, Reason, RefundedAt, ModifiedAt"
 SALES = ("sales.account", "sales.orderheader", "sales.payment", "sales.refund")
 
 
@@ -40,8 +41,9 @@ def test_a_clean_estate_gives_no_alarm_and_each_check_explains_itself(estate: Es
 
 
 def test_dropped_added_and_retyped_columns_are_drift_and_the_rest_goes_on_landing(estate: Estate) -> None:
+    estate.run("sales", "ALTER TABLE Payment ADD COLUMN Terminal INT")
     assert estate.failing(*SALES) == set()
-    estate.run("sales", "ALTER TABLE Payment DROP COLUMN CardFingerprint")
+    estate.run("sales", "ALTER TABLE Payment DROP COLUMN Terminal")
     estate.run("sales", "ALTER TABLE Refund DROP COLUMN Reason")  # which a feed names
     estate.run("sales", "ALTER TABLE Account ADD COLUMN Batch INT")
     retype(estate, "OrderHeader", "GrandTotal DECIMAL(19,4)", "GrandTotal FLOAT")
@@ -49,14 +51,14 @@ def test_dropped_added_and_retyped_columns_are_drift_and_the_rest_goes_on_landin
         estate.run("sales", f"UPDATE {table} SET ModifiedAt = '{TOUCHED}' WHERE ModifiedAt >= '2026-10-01'")
     drift = {(name.removeprefix("sales."), "schema_as_declared") for name in SALES}
     assert estate.failing(*SALES) == drift
-    assert "CardFingerprint is no longer there" in estate.sentence("sales/payment", "schema_as_declared")
+    assert "Terminal is no longer there" in estate.sentence("sales/payment", "schema_as_declared")
     assert "Reason is no longer there" in estate.sentence("sales/refund", "schema_as_declared")
     assert "Batch is new: int" in estate.sentence("sales/account", "schema_as_declared")
     assert "GrandTotal was decimal(19,4) and is float" in estate.sentence("sales/orderheader", "schema_as_declared")
     touched = estate.store.landing["sales.payment"].find_one({"_sv.run_id": "run2"})
     assert touched is not None
-    assert "CardFingerprint" not in touched
-    assert agree(estate.store, estate.catalogue.source("sales.payment")) == ["CardFingerprint"]
+    assert "Terminal" not in touched
+    assert agree(estate.store, estate.catalogue.source("sales.payment")) == ["Terminal"]
     assert estate.failing(*SALES) == drift - {("payment", "schema_as_declared")}
 
 
@@ -78,10 +80,10 @@ def test_doubled_rows_are_told_from_equal_ones(estate: Estate) -> None:
     key = "'f0000000-0000-4000-8000-' || substr('000000000000' || OrderId, -12)"
     which = "Status = 'captured' AND Method <> 'gift_card' LIMIT 12"
     estate.run("sales", f"INSERT INTO Payment SELECT {key}, {columns}, '{TOUCHED}' FROM Payment WHERE {which}")
-    columns = "OrderId, Amount, Reason, RefundedAt, ModifiedAt"  # copied whole: no capture sees them
+    columns = "OrderId, Amount, Reason, RefundedAt, ModifiedAt, Kind"  # copied whole: no capture sees them
     estate.run(
         "sales",
-        f"INSERT INTO Refund SELECT RefundId + 1000000, {columns} FROM Refund WHERE ModifiedAt < '2026-10-01' LIMIT 5",
+        f"INSERT INTO Refund ({REFUND}, Kind) SELECT RefundId + 1000000, {columns} FROM Refund WHERE ModifiedAt < '2026-10-01' LIMIT 5",
     )
     (highest,) = estate.rows("sales", "SELECT max(RowVer) FROM OrderLine")[0]
     columns = "OrderId, LineNumber + 40, Sku, Description, Quantity, UnitPrice, LineTotal"
@@ -214,7 +216,11 @@ def test_a_thinned_day_is_told_by_volume(estate: Estate) -> None:
     rows.append((9_900_000, 5.99, TOUCHED, TOUCHED))
     for row in rows:
         an_order = "(SELECT min(OrderId) FROM OrderHeader)"
-        estate.run("sales", f"INSERT INTO Refund VALUES (?, {an_order}, ?, 'Faulty', ?, ?)", *row)
+        estate.run(
+            "sales",
+            f"INSERT INTO Refund (RefundId, OrderId, Amount, Reason, RefundedAt, ModifiedAt) VALUES (?, {an_order}, ?, 'Faulty', ?, ?)",
+            *row,
+        )
     failing = estate.failing("sales.refund")
     assert failing == {("refund", "volume_as_usual")}, {c: estate.sentence("sales/refund", c) for _, c in failing}
 
@@ -246,7 +252,7 @@ def test_who_writes_while_checks_look_gives_no_alarm(estate: Estate) -> None:
                         f"UPDATE OrderLine SET RowVer = ? WHERE LineNumber = 1 AND OrderId {a_row}", (raised,)
                     )
                     new = (written + 5_000_000, order, 3.99, "Faulty", now, now)
-                    database.execute("INSERT INTO Refund VALUES (?, ?, ?, ?, ?, ?)", new)
+                    database.execute(f"INSERT INTO Refund ({REFUND}) VALUES (?, ?, ?, ?, ?, ?)", new)
                     if written % 9 == 0:
                         database.execute("DELETE FROM Refund WHERE RefundId = (SELECT min(RefundId) FROM Refund)")
 

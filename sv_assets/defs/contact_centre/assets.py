@@ -6,14 +6,13 @@ from typing import Any
 import dagster as dg
 
 from sv_assets.components.following import follows_its_sources
-from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage
+from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage, consumer_metadata
 from sv_assets.components.station import RETRIES, StationConfig, run_station
 from sv_assets.contact_centre import lineage, pictures
 from sv_assets.contact_centre.calls import refresh_calls
 from sv_assets.contact_centre.cards import refresh_cards
 from sv_assets.contact_centre.metrics import by_day, figures, refresh_metrics, weeks
 from sv_assets.contact_centre.settings import load_settings
-from sv_assets.customers.lineage import Lineage
 from sv_assets.identity.party import StationReport
 from sv_assets.mongo import Document, Store
 from sv_assets.pictures import as_markdown
@@ -32,15 +31,25 @@ SHOWN_DAYS = 364
 RECENT_DAYS = 28
 
 
-def _schema(found: Lineage) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(name, "any") for name in found])
-
-
 @dg.asset(
     key=["contact_centre", "customer_card"],
     deps=[["single_view", "customers"]],
     description="What an agent needs on one screen, made ahead of time: who, how to reach them, what is under way, why they may call.",
-    metadata={"dagster/column_schema": _schema(lineage.of_cards())},
+    metadata=consumer_metadata(
+        "contact_centre/customer_card",
+        {
+            "who": "Name and birth date.",
+            "reach": "How to reach them.",
+            "preferences": "What they agreed to, by purpose and channel.",
+            "warnings": "What to be mindful of, as far as the role sees it.",
+            "reasons": "Why they may be calling, the likeliest first.",
+            "open": "Deliveries and complaints under way.",
+            "orders": "Orders in sums, and the latest.",
+            "contacts": "The latest calls and complaints.",
+            "customer_version": "Of which version of the customer it is made.",
+        },
+        lineage.of_cards(),
+    ),
     **_COMMON,
 )
 def customer_card(
@@ -59,7 +68,18 @@ def customer_card(
     key=["contact_centre", "calls"],
     deps=[["single_view", "interactions"], ["identity", "clusters"]],
     description="Every call of a known customer, and whether it repeats an earlier one about the same reason.",
-    metadata={"dagster/column_schema": _schema(lineage.of_calls())},
+    metadata=consumer_metadata(
+        "contact_centre/calls",
+        {
+            "customer_id": "Who called.",
+            "at": "When.",
+            "day": "On which day, by the clock of the retailer.",
+            "reason": "What about.",
+            "seconds": "How long it took.",
+            "repeats": "Whether an earlier call of seven days was about the same.",
+        },
+        lineage.of_calls(),
+    ),
     **_COMMON,
 )
 def calls(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:
@@ -76,7 +96,18 @@ def calls(context: dg.AssetExecutionContext, config: StationConfig, mongo: Mongo
     key=["contact_centre", "metrics"],
     deps=[["contact_centre", "calls"]],
     description="Day by day: repeat calls, handling time, and the share of calls whose card was found at first try.",
-    metadata={"dagster/column_schema": _schema(lineage.of_metrics())},
+    metadata=consumer_metadata(
+        "contact_centre/metrics",
+        {
+            "day": "The day.",
+            "reason": "What about.",
+            "calls": "How many calls.",
+            "repeats": "How many of them repeat an earlier one.",
+            "timed": "How many of them say how long they took.",
+            "seconds": "How long those took together.",
+        },
+        lineage.of_metrics(),
+    ),
     **_COMMON,
 )
 def metrics(context: dg.AssetExecutionContext, config: StationConfig, mongo: MongoResource) -> dg.MaterializeResult:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from sv_assets.components.following import follows_its_sources
-from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage
+from sv_assets.components.lineage import COLUMN_LINEAGE, column_lineage, consumer_metadata
 from sv_assets.components.station import RETRIES, WRITTEN, StationConfig, explained_failures, place_of, run_station
 from sv_assets.customers.lineage import Lineage
 from sv_assets.fraud import charts, lineage, metrics
@@ -39,15 +39,13 @@ def _lineage(found: Lineage) -> Document:
     return {COLUMN_LINEAGE: column_lineage(found)}
 
 
-def _schema(columns: dict[str, str]) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(name, "any", description) for name, description in columns.items()])
-
-
 @dg.asset(
     key=_key("signals"),
     deps=[["single_view", "orders"], ["single_view", "customers"]],
     description="What of each order looks like fraud, as numbers over windows before it, each in words.",
-    metadata={"dagster/column_schema": _schema({name: signal.says for name, signal in SIGNALS.items()})},
+    metadata=consumer_metadata(
+        "fraud/signals", {name: signal.says for name, signal in SIGNALS.items()}, lineage.of_signals()
+    ),
     retry_policy=RETRIES,
     **_COMMON,
 )
@@ -71,6 +69,17 @@ class ModelConfig(dg.Config):
     key=_key("model"),
     deps=[_key("signals")],
     description="What ordinary orders are like: an isolation forest, trained the first time, when it is old, and by schedule.",
+    metadata=consumer_metadata(
+        "fraud/models",
+        {
+            "_id": "The version.",
+            "names": "The signals that it looks at.",
+            "orders": "How many orders it was trained on.",
+            "trained_at": "When.",
+            "forest": "Its trees, as plain numbers.",
+            "bins": "How each signal was spread in training.",
+        },
+    ),
     retry_policy=RETRIES,
     **_COMMON,
 )
@@ -98,6 +107,21 @@ def model(context: dg.AssetExecutionContext, config: ModelConfig, mongo: MongoRe
     key=_key("scores"),
     deps=[_key("signals"), _key("model")],
     description="The points of each order by rules and model, and why.",
+    metadata=consumer_metadata(
+        "fraud/scores",
+        {
+            "_id": "The order.",
+            "customer_id": "Whose it is.",
+            "at": "When it was placed.",
+            "points": "All points.",
+            "rules": "Rules that fired.",
+            "reasons": "Why, in words.",
+            "anomaly": "How unusual it is, of 1.",
+            "contributions": "Which signals make it so.",
+            "model": "By which version.",
+        },
+        lineage.of_scores(load_settings()),
+    ),
     retry_policy=RETRIES,
     **_COMMON,
 )
@@ -115,6 +139,19 @@ def scores(context: dg.AssetExecutionContext, config: StationConfig, mongo: Mong
     key=_key("cases"),
     deps=[_key("scores")],
     description="Orders for a human to look at: open, decided (by whom, why), or withdrawn. `sv fraud cases`, `show`, `decide`.",
+    metadata=consumer_metadata(
+        "fraud/cases",
+        {
+            "_id": "The case.",
+            "order": "The order.",
+            "customer_id": "Whose it is.",
+            "state": "Open, decided or withdrawn.",
+            "points": "How risky.",
+            "rules": "Rules that fired.",
+            "opened_at": "Since when.",
+        },
+        lineage.of_cases(),
+    ),
     retry_policy=RETRIES,
     **_COMMON,
 )
@@ -140,6 +177,19 @@ def _of_queue(store: Store) -> Document:
     key=_key("metrics"),
     deps=[_key("cases")],
     description="How well it goes, by day, rule and model version: lead time, rejections, false alarms, precision at k.",
+    metadata=consumer_metadata(
+        "fraud/metrics",
+        {
+            "day": "The day, or none for all of them.",
+            "by": "Of what: all, a rule, a model version.",
+            "name": "Of which one.",
+            "opened": "Cases that opened.",
+            "rejection_rate": "Of what was decided, the share that was fraud.",
+            "false_positive_rate": "And that was innocent.",
+            "lead_hours": "From order to case.",
+            "precision_at": "Of the k riskiest, the share that was fraud.",
+        },
+    ),
     retry_policy=RETRIES,
     **_COMMON,
 )

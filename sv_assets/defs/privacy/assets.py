@@ -1,11 +1,13 @@
 """What privacy work shows: who may be contacted, the requests of people, erasures, and what is left for the owners of systems."""
 
+import time
 from collections import Counter
 from typing import Any
 
 import dagster as dg
 
 from sv_assets.components.following import follows_its_sources
+from sv_assets.components.lineage import consumer_metadata
 from sv_assets.components.station import explained_failures, place_of, run_station
 from sv_assets.privacy.audience import COLLECTION as AUDIENCE_COLLECTION
 from sv_assets.privacy.audience import refresh_audience
@@ -26,7 +28,16 @@ _COMMON: dict[str, Any] = {"owners": ["team:privacy"], "kinds": {"python", "mong
     deps=[CUSTOMERS, ["single_view", "consents"]],
     group_name="marketing",
     description="Who may be contacted today, over which channels, and on whose word. Whoever may not is not in it.",
-    metadata={"dagster/table_name": "marketing.audience"},
+    metadata=consumer_metadata(
+        "marketing/audience",
+        {
+            "_id": "The customer.",
+            "name": "How to address them.",
+            "channels": "By channel, where to reach them, and on whose word.",
+            "purpose": "What for: the purpose that they consented to.",
+            "since": "Since when they have been in it.",
+        },
+    ),
     automation_condition=follows_its_sources(AUDIENCE),
     **_COMMON,
 )
@@ -38,10 +49,14 @@ def audience(mongo: MongoResource) -> dg.MaterializeResult:
     key=REQUESTS,
     group_name="privacy",
     description="Requests of people about their data (access, erasure …), in numbers: how many wait, and until when.",
-    metadata={"dagster/table_name": "control.requests"},
+    metadata=consumer_metadata(
+        "control/requests",
+        {"_id": "The request.", "kind": "What is asked for.", "state": "Whether it waits.", "due_at": "Until when."},
+    ),
     **_COMMON,
 )
 def requests(mongo: MongoResource) -> dg.MaterializeResult:
+    started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         found = list_requests(store)
         waiting = [request for request in found if request["state"] != "done"]
@@ -52,6 +67,7 @@ def requests(mongo: MongoResource) -> dg.MaterializeResult:
                 "overdue": overdue(store),
                 "next_due": f"{waiting[0]['due_at']:%Y-%m-%d}" if waiting else "none",
                 "by_kind": dict(Counter(request["kind"] for request in found)),
+                "seconds": round(time.monotonic() - started, 3),
             }
         )
 
@@ -61,10 +77,14 @@ def requests(mongo: MongoResource) -> dg.MaterializeResult:
     deps=[REQUESTS],
     group_name="privacy",
     description="Erasures: done and under way, and what the owners of legacy systems have still to do. `sv privacy actions` names the rows.",
-    metadata={"dagster/table_name": "control.erasures"},
+    metadata=consumer_metadata(
+        "control/erasures",
+        {"_id": "The erasure.", "state": "Whether it is done.", "counts": "How much of what went."},
+    ),
     **_COMMON,
 )
 def erasures(mongo: MongoResource) -> dg.MaterializeResult:
+    started = time.monotonic()
     with explained_failures(), mongo.store() as store:
         states = Counter(d["state"] for d in store.control["erasures"].find({}, {"state": 1}))
         left = Counter(
@@ -81,6 +101,7 @@ def erasures(mongo: MongoResource) -> dg.MaterializeResult:
                 "done": states["done"],
                 "under_way": states["running"],
                 "legacy_actions": sum(left.values()),
+                "seconds": round(time.monotonic() - started, 3),
                 **({"for_the_owners": dg.MetadataValue.table(rows)} if rows else {}),
             }
         )
