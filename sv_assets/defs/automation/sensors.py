@@ -16,8 +16,8 @@ stations_follow = dg.AutomationConditionSensorDefinition(
 consumers_follow = dg.AutomationConditionSensorDefinition(
     "consumers_follow",
     target=dg.AssetSelection.groups(*CONSUMERS),
-    description="Lets what changed in the customers and orders flow on to the teams that use them, apart from the stations.",
+    description="Lets what changed in the customers and orders flow on to the teams that use them, apart from the stations, and less often, because their runs take from the stations what a machine has.",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=120,
     run_tags={"dagster/max_runtime": str(24 * 3_600)},
 )
