@@ -1,4 +1,4 @@
-"""The latest state of every check (`control.check_states`), folded from `control.check_results` and from Dagster's runs.
+"""The latest state of every check (`control.alert_checks`), folded from `control.check_results` and from Dagster's runs.
 
 The newest evaluation of a check counts. Folding one in twice, or in another order, changes nothing.
 """
@@ -13,7 +13,7 @@ from pymongo import UpdateOne
 from sv_assets.alerts.condition import Condition, Figure, Severity
 from sv_assets.mongo import Document, Store, bulk_write, in_batches
 
-RESULTS, STATES, MARKS = "check_results", "check_states", "alert_marks"
+RESULTS, STATES, MARKS = "check_results", "alert_checks", "alert_marks"
 OVERLAP = dt.timedelta(minutes=5)
 """Results are read again for so long back: clocks differ, and writes arrive late."""
 FIRST_LOOK = dt.timedelta(days=7)

@@ -20,6 +20,9 @@ from sv_assets.components.watching import Watched, look, observe
 from sv_assets.errors import ConfigurationError
 from sv_assets.metrics.latency import LATENCIES, Composition, Landed, fold_latencies, quantile
 from sv_assets.mongo import Store
+from sv_assets.privacy.declaration import load_declaration, undeclared
+from sv_assets.quality.result import Result
+from sv_assets.quality.results import record, states
 from sv_assets.resources import MongoResource
 from sv_assets_tests.alerts.receivers import http_receiver
 
@@ -174,6 +177,17 @@ def test_recorded_results_count_the_newest_first_and_only_of_checks_that_exist(
     assert seen(instance, watched, store) == {}
 
 
+def test_what_looks_keep_stands_apart_from_the_states_of_checks_and_is_declared(
+    instance: dg.DagsterInstance, watched: Watched, store: Store
+) -> None:
+    record(store, [Result("quarantine_empty", "landing/crm/customer", False, "2 rows wait.")], "run", ["team:crm"])
+    seen(instance, watched, store)
+    fold_latencies(store, [Landed("landing/crm/customer", now_in_milliseconds())], [])
+    (known,) = states(store)
+    assert not known.passed and known.latest["check"] == "quarantine_empty"
+    assert undeclared(store, load_declaration()) == []
+
+
 def test_results_in_any_order_leave_the_same_state(store: Store) -> None:
     now = now_in_milliseconds()
     results = [
@@ -182,7 +196,7 @@ def test_results_in_any_order_leave_the_same_state(store: Store) -> None:
     ]
     for each in [*results, *reversed(results), results[2]]:
         fold_checks(store, [each])
-    (kept,) = store.control["check_states"].find({})
+    (kept,) = store.control["alert_checks"].find({})
     assert kept["passed"] is False and kept["sentence"] == "4" and kept["failing_since"] == results[4].at
     assert fold_recorded_results(store, now) == 0
 
