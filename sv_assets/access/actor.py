@@ -1,7 +1,7 @@
 """Who reads, in which role, for what purpose."""
 
 import getpass
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sv_assets import settings
 from sv_assets.access.roles import load_roles
@@ -16,10 +16,6 @@ class Actor:
     purpose: str
     reason: str | None = None
     command: str | None = None
-
-    def using(self, command: str) -> "Actor":
-        """The same, reading by another command or function."""
-        return replace(self, command=command)
 
 
 def actor_from_environment(

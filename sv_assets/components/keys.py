@@ -14,6 +14,8 @@ STATIONS = tuple(
     )
 )
 """What works off landed records, in order; each follows what is before it by itself."""
+CAPTURE_CHECK, RECEIVES_CHECK = "capture_sees_every_change", "far_from_dead_letters"
+"""The checks that the landing of a table, and of a queue, evaluates itself."""
 CONSUMERS = ("contact_centre", "fraud", "marketing", "privacy")
 """Groups of the assets that are made of customers and orders for one team each."""
 
@@ -63,7 +65,7 @@ def landed_keys(source: Source) -> list[dg.AssetKey]:
 
 def checks_after_landing(source: Source) -> list[dg.AssetCheckKey]:
     """The checks that a run requested by a sensor evaluates: those that do not read the source again."""
-    seen = "far_from_dead_letters" if source.is_queue else "capture_sees_every_change"
+    seen = RECEIVES_CHECK if source.is_queue else CAPTURE_CHECK
     return [dg.AssetCheckKey(landing_key(source), name) for name in (seen, *names_after_landing(source))]
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import landing_key, legacy_key, path_of, pool_of
+from sv_assets.components.keys import CAPTURE_CHECK, landing_key, legacy_key, path_of, pool_of
 from sv_assets.components.lineage import (
     COLUMN_LINEAGE,
     COLUMN_SCHEMA,
@@ -30,7 +30,6 @@ from sv_assets.sources.records import Window
 
 PARTITIONS_REPORTED_BY_A_SCAN = 92
 """Dagster stores each partition as an event of its own, about a hundred a second on its SQLite storage."""
-CAPTURE_CHECK = "capture_sees_every_change"
 
 
 class TableRunConfig(dg.Config):

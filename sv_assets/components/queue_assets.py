@@ -7,7 +7,15 @@ import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key, path_of, pool_of
+from sv_assets.components.keys import (
+    RECEIVES_CHECK,
+    archive_key,
+    dead_letters_key,
+    landing_key,
+    legacy_key,
+    path_of,
+    pool_of,
+)
 from sv_assets.components.landing_assets import common_of, described, metadata_of, observe_source
 from sv_assets.components.lineage import COLUMN_SCHEMA, located
 from sv_assets.components.recording import recorded, shown
@@ -22,7 +30,6 @@ from sv_assets.quality.results import record
 from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
 
-RECEIVES_CHECK = "far_from_dead_letters"
 log = logging.getLogger(__name__)
 _ARCHIVED = dg.TableSchema(
     [

@@ -45,12 +45,12 @@ from sv_assets.components.keys import dead_letters_key, landing_key, legacy_key
 from sv_assets.components.station import ERROR_CLASS, WRITTEN
 from sv_assets.metrics.latency import Composition, Landed, fold_latencies
 from sv_assets.mongo import Store
+from sv_assets.quality import backlog, freshness
 
 log = logging.getLogger(__name__)
 FIRST_LOOK = dt.timedelta(hours=24)
 OVERLAP = dt.timedelta(minutes=2)
 RUNS_A_LOOK = 50
-FRESH_CHECK, DEAD_LETTERS_CHECK = "fresh", "dead_letters_empty"
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _CUSTOMERS = "single_view__customers"
 _TELLING = {
@@ -136,8 +136,8 @@ def observe(
             *_checks(watched, store, queues, now),
         ]
 
-    def freshness() -> list[Condition]:
-        told = {state["asset"] for state in failing_checks(store, watched.checks) if state["check"] == FRESH_CHECK}
+    def stale_assets() -> list[Condition]:
+        told = {state["asset"] for state in failing_checks(store, watched.checks) if state["check"] == freshness.CHECK}
         return [c for c in _freshness(instance, watched, now) if c.id.removeprefix("freshness ") not in told]
 
     def backlogs() -> list[Condition]:
@@ -151,7 +151,7 @@ def observe(
     return Observed.together(
         [
             _part(("run", "check"), runs_and_checks),
-            _part(("freshness",), freshness),
+            _part(("freshness",), stale_assets),
             _part(("dead_letters", "source"), backlogs),
             _part(("review",), review),
             _part(("channel",), lambda: channel_conditions(health_of(store, settings))),
@@ -275,7 +275,7 @@ def _checks(watched: Watched, store: Store, queues: list[Source], now: dt.dateti
     seen = {landing_key(s).to_user_string() for s in queues if s.queue.dead_letters}
     forget_undefined(store, watched.checks, now)
     for state in failing_checks(store, watched.checks):
-        if state["check"] == DEAD_LETTERS_CHECK and state["asset"] in seen and state["figures"]:
+        if state["check"] == backlog.DEAD_LETTERS and state["asset"] in seen and state["figures"]:
             continue
         owners = state["owners"] or watched.owners.get(dg.AssetKey(state["asset"].split("/")), ())
         yield check_condition({**state, "owners": owners})

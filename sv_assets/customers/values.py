@@ -11,6 +11,7 @@ from typing import Any
 
 from sv_assets.customers.settings import Criterion, CustomerSettings
 from sv_assets.identity import normalise
+from sv_assets.landing.documents import as_moment
 from sv_assets.mongo import Document
 
 MOST_VALUES = 50
@@ -299,15 +300,11 @@ def moment(value: Any) -> dt.datetime | None:
     """A point in time, UTC: columns give dates, messages give ISO text. None for what is neither."""
     if type(value) is dt.datetime and value.tzinfo is dt.timezone.utc and value.microsecond % 1000 == 0:
         return value  # as BSON gives it
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, dt.datetime):
+    said = as_moment(value)
+    if said is None:
         return None
     try:
-        at = value.astimezone(dt.timezone.utc) if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
+        at = said.astimezone(dt.timezone.utc)
     except OverflowError:  # in the first or last hours that there are, of a zone in which those are others
         return None
     return at.replace(microsecond=at.microsecond // 1000 * 1000)  # BSON keeps milliseconds

@@ -223,3 +223,15 @@ def landing_indexes(catalogue: Catalogue, source: Source) -> list[IndexModel]:
     if feeds.order and any(reference.number for other in catalogue.sources for reference in other.order_references()):
         fields.add(field_path(source, feeds.order.number))
     return indexes + [IndexModel([(name, 1)]) for name in sorted(fields)]
+
+
+def as_moment(value: Any) -> dt.datetime | None:
+    """A date-time as it stands in a landed row, or as ISO 8601 text in a message; one without a zone counts as UTC."""
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, dt.datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)

@@ -27,7 +27,7 @@ from sv_assets.catalogue.entry import Entry as Mapped
 from sv_assets.catalogue.feeds import OrderReference, Reference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.landing.documents import field_path, field_value
+from sv_assets.landing.documents import as_moment, field_path, field_value
 from sv_assets.ledger import (
     Entry,
     Ledger,
@@ -86,15 +86,11 @@ class Suppression:
         ledger = self._opened()
         if ledger is None:
             return batch
-        suspects = self._suspects(ledger, batch.records)
-        told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in suspects.values()]
-        found = self._judged(ledger, told, [r.key for r in suspects.values()])
-        hit = [(r, t, entry) for r, t, entry in zip(suspects.values(), told, found, strict=True) if entry is not None]
+        hit = self._hit(ledger, batch.records)
         records = batch.records
         if hit:
-            gone = {number for number, entry in zip(suspects, found, strict=True) if entry is not None}
-            records = [r for number, r in enumerate(records) if number not in gone]
-            records += self._what_is_kept(ledger, hit)
+            records = [r for number, r in enumerate(records) if number not in hit]
+            records += self._what_is_kept(ledger, list(hit.values()))
         deletions = batch.deletions
         if deletions:
             asked = {record_trace(self._source.key, gone.key_text): gone for gone in deletions}
@@ -114,15 +110,12 @@ class Suppression:
         found = self._judged(ledger, told, keys)
         return [one for one, entry in zip(opened, found, strict=True) if entry is None]
 
-    def erased_of(self, records: Iterable[Record]) -> set[Any]:
+    def erased_of(self, records: list[Record]) -> set[Any]:
         """The keys of those records that were erased: they are not expected in landing, or not as they stand in the source."""
-        records = list(records)
         ledger = self._opened()
         if ledger is None:
             return set()
-        told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in records]
-        found = self._judged(ledger, told, [r.key for r in records])
-        return {record.key for record, entry in zip(records, found, strict=True) if entry is not None}
+        return {record.key for record, *_ in self._hit(ledger, records).values()}
 
     def take_back(
         self, records: Iterable[Record], deletions: Iterable[Deletion], rejected: list[Rejected]
@@ -143,6 +136,17 @@ class Suppression:
         self._delete(gone[trace] for trace, entry in ledger.entries(gone).items() if entry.action == "drop")
         clean = {item.key_text for item in self._rejected(ledger, rejected)}
         return [item.key_text for item in rejected if item.key_text not in clean]
+
+    def _hit(self, ledger: Ledger, records: list[Record]) -> dict[int, tuple[Record, Told, Entry]]:
+        """The records that were erased, by their place, with what they say and what the ledger says of it."""
+        suspects = self._suspects(ledger, records)
+        told = [told_by(self._catalogue, self._source, r.key_text, r.fields, r.sent_at) for r in suspects.values()]
+        found = self._judged(ledger, told, [r.key for r in suspects.values()])
+        return {
+            number: (record, said, entry)
+            for (number, record), said, entry in zip(suspects.items(), told, found, strict=True)
+            if entry is not None
+        }
 
     def _suspects(self, ledger: Ledger, records: list[Record]) -> dict[int, Record]:
         """The records that need a closer look, by their place: one hash for each thing that they say, and nothing else."""
@@ -276,7 +280,7 @@ def told_by(
     )
     for mapping in (*said, *feeds.consent):
         for name in ("observed_at", "placed_at", "at", "paid_at", "refunded_at"):
-            if mapping is not None and (at := _moment(field_value(source, fields, getattr(mapping, name, None)))):
+            if mapping is not None and (at := as_moment(field_value(source, fields, getattr(mapping, name, None)))):
                 moments.append(at)
     doubtful += contacts
     return Told(record_trace(source.key, key), tuple(decisive), tuple(doubtful), tuple(moments))
@@ -355,17 +359,6 @@ def _texts(value: Any) -> Iterable[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
-
-
-def _moment(value: Any) -> dt.datetime | None:
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, dt.datetime):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
 
 
 # --- what that means --------------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ the moment. The audit counts all of them again: what was added to a day that was
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from sv_assets.landing.documents import as_moment
 from sv_assets.mongo import Document
 from sv_assets.quality.subject import LIVE, Subject, value_at
 
@@ -74,18 +74,6 @@ def kept_days(subject: Subject, path: str) -> Days:
     """What was counted before, without counting again; empty where something else said the moment then."""
     kept = subject.store.control["arrivals"].find_one({"_id": subject.source.key})
     return dict(kept["days"]) if kept and kept["path"] == path else {}
-
-
-def as_moment(value: Any) -> dt.datetime | None:
-    """A date-time as it stands in a landed row or a message (ISO 8601 text), in UTC."""
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, dt.datetime):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
 
 
 def _count(subject: Subject, path: str, since: dt.date) -> Days:

@@ -21,9 +21,9 @@ from typing import Any
 
 from bson import Decimal128
 
+from sv_assets.landing.documents import as_moment
 from sv_assets.landing.shapes import shape_of
 from sv_assets.mongo import Document
-from sv_assets.quality.arrivals import as_moment
 from sv_assets.quality.chance import at_least
 from sv_assets.quality.result import Result
 from sv_assets.quality.scan import Scanned

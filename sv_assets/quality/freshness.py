@@ -10,8 +10,9 @@ import math
 from collections import defaultdict
 
 from sv_assets.catalogue.source import Source
+from sv_assets.landing.documents import as_moment
 from sv_assets.mongo import in_batches
-from sv_assets.quality.arrivals import Arrivals, arrivals_of, as_moment
+from sv_assets.quality.arrivals import Arrivals, arrivals_of
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import LIVE, Subject, value_at
 

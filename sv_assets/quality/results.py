@@ -99,12 +99,6 @@ def history(store: Store, asset: str, check: str, at_most: int | None = _TREND) 
     return found.limit(at_most) if at_most else found
 
 
-def latest_figures(store: Store, asset: str, check: str, figure: str, at_most: int = _TREND) -> list[Any]:
-    """The last values of one figure, the oldest first."""
-    found = [result["figures"].get(figure) for result in history(store, asset, check, at_most)]
-    return [value for value in reversed(found) if value is not None]
-
-
 class _Everything:
     """Every id may be there: `put` then replaces."""
 

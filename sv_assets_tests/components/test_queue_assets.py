@@ -12,8 +12,8 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from sv_assets.catalogue import Source
-from sv_assets.components.keys import archive_key, dead_letters_key, landing_key, legacy_key
-from sv_assets.components.queue_assets import RECEIVES_CHECK, archive_partitions, dead_letters_asset, queue_assets
+from sv_assets.components.keys import RECEIVES_CHECK, archive_key, dead_letters_key, landing_key, legacy_key
+from sv_assets.components.queue_assets import archive_partitions, dead_letters_asset, queue_assets
 from sv_assets.components.queue_sensor import QUEUE_TAG, Look, queue_sensor, run_config
 from sv_assets.components.source_checks import landing_checks, source_checks
 from sv_assets.errors import ConfigurationError
