@@ -51,10 +51,6 @@ class Bookmark:
         }
         self._collection.replace_one({"_id": self._id}, document, upsert=True)
 
-    def looked(self) -> None:
-        """Record that a run has just seen all there is, whether or not there was anything new."""
-        self._collection.update_one({"_id": self._id}, {"$set": {"looked_at": dt.datetime.now(dt.timezone.utc)}})
-
 
 def lag_seconds(store: Store, source: Source, column_types: Mapping[str, str]) -> float | None:
     """How far the bookmark of a source is behind: seconds since the moment it stands for where it is a moment, else since

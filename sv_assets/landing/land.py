@@ -106,8 +106,6 @@ def land_table(
             report.findings = reader.findings()
             report.bookmark_after = shown(bookmark.read())
             to_the_end = window is None and not report.stopped
-            if to_the_end:
-                bookmark.looked()
     finally:
         database.close()
         report.seconds = time.monotonic() - started

@@ -4,6 +4,7 @@ import datetime as dt
 
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.documents import MISSING
+from sv_assets.landing.figures import forget_the_end
 from sv_assets.mongo import Document, Store
 
 
@@ -15,6 +16,7 @@ def forget(store: Store, source: Source) -> int:
     documents that were.
     """
     store.control["bookmarks"].delete_one({"_id": source.key})
+    forget_the_end(store, source.key)
     lowest: Document = {"_sv.version": None, "_sv.hash": ""}  # null sorts below every version
     if source.is_queue:
         lowest |= {"_sv.op": MISSING, "_sv.deleted": True, "_sv.extracted_at": dt.datetime.now(dt.timezone.utc)}

@@ -3,6 +3,7 @@
 import datetime as dt
 
 from sv_assets.errors import ConfigurationError
+from sv_assets.landing.figures import read_to_the_end_at
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import Subject
@@ -49,7 +50,7 @@ def dead_letters_empty(subject: Subject, name: str) -> Result:
 def bookmark_keeps_up(subject: Subject) -> Result:
     """How long ago a run last read the source to its end, whether or not there was anything new."""
     bookmark = subject.store.control["bookmarks"].find_one({"_id": subject.source.key}) or {}
-    looked = bookmark.get("looked_at") or bookmark.get("moved_at")
+    looked = read_to_the_end_at(subject.store, subject.source.key) or bookmark.get("moved_at")
     allowed = subject.source.entry.expect.unread_for
     if looked is None:
         return subject.unseen(BOOKMARK, f"{subject.source.name} has not landed yet, 0 times.")

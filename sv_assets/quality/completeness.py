@@ -18,6 +18,7 @@ from bson import Decimal128
 from sv_assets.catalogue.capture import ModifiedAtCapture
 from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.documents import Origin, encoded_fields, landing_document
+from sv_assets.landing.figures import read_to_the_end_at
 from sv_assets.landing.quarantine import Quarantine
 from sv_assets.landing.reconcile import live_count, needs_reconciliation
 from sv_assets.landing.suppression import Suppression
@@ -283,8 +284,7 @@ def _stays(subject: Subject, gone: int, lacking: int) -> int:
     """How many rows are gone, or lacking, since before landing looked last; remembers how many are now."""
     kept = subject.store.control["audits"]
     before = kept.find_one({"_id": f"{subject.source.key}:count"}) or {"gone": 0, "lacking": 0}
-    bookmark = subject.store.control["bookmarks"].find_one({"_id": subject.source.key}, {"looked_at": 1}) or {}
-    looked = bookmark.get("looked_at")
+    looked = read_to_the_end_at(subject.store, subject.source.key)
     stays = 0
     if before.get("looked_at") is not None and looked != before["looked_at"]:
         stays = min(gone, before["gone"]) + min(lacking, before["lacking"])

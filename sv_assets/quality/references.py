@@ -13,6 +13,7 @@ from sv_assets.catalogue.feeds import OrderReference, Reference
 from sv_assets.catalogue.source import Source
 from sv_assets.identity.party import reference_value
 from sv_assets.landing.documents import field_path
+from sv_assets.landing.figures import read_to_the_end_at
 from sv_assets.mongo import Document, in_batches
 from sv_assets.quality.result import Result
 from sv_assets.quality.scan import Scanned
@@ -106,8 +107,7 @@ class References:
         """When its target was last read to the end: what landed before cannot wait for it any more."""
         if self.subject.catalogue.source(pointer.target).is_queue:
             return None
-        bookmark = self.subject.store.control["bookmarks"].find_one({"_id": pointer.target}, {"looked_at": 1})
-        return bookmark.get("looked_at") if bookmark else None
+        return read_to_the_end_at(self.subject.store, pointer.target)
 
     def _known(self, pointer: Pointer, values: list[Any]) -> set[Any]:
         landed = self.subject.store.landing[pointer.target]

@@ -10,6 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from sv_assets.errors import ConfigurationError, TransientError
+from sv_assets.landing.figures import read_to_the_end_at
 from sv_assets.landing.land import LandingReport, land_table
 from sv_assets.landing.reset import forget
 from sv_assets.landing.writer import LandingWriter, Prepared
@@ -290,9 +291,27 @@ def test_a_bookmark_moves_only_after_the_write_that_it_covers(
         with pytest.raises(OSError, match="network"):
             land(store, shop, source)
     assert bookmark(store)["scan_after"] == [2]
+    assert read_to_the_end_at(store, source.key) is None
     assert sorted(live_names(store, source)) == [1, 2]
     assert land(store, shop, source).outcome.read == 4
     assert len(live_names(store, source)) == 6
+
+
+def test_when_a_source_was_read_to_its_end_is_known_until_it_starts_over(store: Store, shop: Shop) -> None:
+    shop.table("Item", ITEM, [])
+    source = shop.declare(capture=CAPTURES["modified_at"], rest=["partitions: {by: day, start: 2024-01-01}"])
+    assert read_to_the_end_at(store, source.key) is None
+    land(store, shop, source)
+    of_an_empty_table = read_to_the_end_at(store, source.key)
+    assert of_an_empty_table is not None
+    shop.insert("Item", [item(n) for n in range(1, 6)])
+    land(store, shop, source, window=Window(dt.date(2024, 1, 1), dt.date(2024, 1, 2)))
+    assert read_to_the_end_at(store, source.key) == of_an_empty_table
+    land(store, shop, source)
+    now = read_to_the_end_at(store, source.key)
+    assert now is not None and now > of_an_empty_table
+    forget(store, source)
+    assert read_to_the_end_at(store, source.key) is None
 
 
 def test_a_source_that_fails_between_two_pages_leaves_what_was_read_so_far(
