@@ -1,5 +1,6 @@
 """Real embedded servers for all tests: one MongoDB and one SQS a session, a database prefix a test."""
 
+import base64
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import pytest
 
 from sv_assets.local import RunningServer, start_mongo, start_sqs
 from sv_assets.mongo import Store, open_store
+
+os.environ["SV_ENCRYPTION_KEY"] = f"t1:{base64.b64encode(bytes(range(96))).decode()}"
 
 
 @pytest.fixture(scope="session")

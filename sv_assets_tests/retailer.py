@@ -21,6 +21,7 @@ from sv_assets.landing.documents import Origin
 from sv_assets.landing.statements import tombstone
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Document, Store, bulk_write
+from sv_assets.sealing import opened
 from sv_assets.settings import PROJECT_ROOT
 from sv_assets.sources.keys import document_id, key_text
 from sv_assets.sources.records import Batch, Record, Version
@@ -116,8 +117,8 @@ class Retailer:
         return {frozenset(records) for records in groups.values()}
 
     def customers(self) -> dict[str, Document]:
-        """All customer documents, by id."""
-        return {d["_id"]: d for d in self.store.single_view["customers"].find({})}
+        """All customer documents, by id, with what is sealed in them in the clear."""
+        return {d["_id"]: d for d in opened(self.store, list(self.store.single_view["customers"].find({})))}
 
     def the_customer(self) -> Document:
         """The only customer document there is."""

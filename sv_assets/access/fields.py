@@ -11,11 +11,14 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from sv_assets.access.masking import masked_value
+from sv_assets.access.masking import HIDDEN, masked_value
+from sv_assets.sealing.values import is_sealed
 
 Treatment = Literal["clear", "masked", "hidden"]
 PATH = re.compile(r"(?:\*|[A-Za-z0-9_]+)(?:\.(?:\*|[A-Za-z0-9_]+))*(?:\.\*\*)?")
 _ABSENT = object()
+Opened = Mapping[bytes, Any]
+_NOTHING: Opened = {}
 
 
 def expanded(path: str) -> Iterator[str]:
@@ -98,18 +101,28 @@ class Fields:
                 node.here = treatment
         object.__setattr__(self, "_root", _State((root,), None))
 
-    def of(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """What is seen of a document."""
-        found = self.below("", document)
+    def of(self, document: Mapping[str, Any], opened: Opened = _NOTHING) -> dict[str, Any]:
+        """What is seen of a document; `opened` as for `below`."""
+        found = self.below("", document, opened=opened)
         return {} if found is None else dict(found)
 
-    def below(self, path: str, value: Any, unseen: Any = None) -> Any:
-        """What is seen of a value that stands at `path` of a document; `unseen` where nothing is."""
-        state = self._root  # type: ignore[attr-defined]
+    def below(self, path: str, value: Any, unseen: Any = None, opened: Opened = _NOTHING) -> Any:
+        """What is seen of a value that stands at `path` of a document; `unseen` where nothing is.
+
+        `opened` are sealed values in the clear, those that `sealed_below` gives; one that is not there stays hidden.
+        """
+        seen = _seen(value, self._state(path), opened)
+        return unseen if seen is _ABSENT else seen
+
+    def sealed_below(self, path: str, value: Any) -> Iterator[bytes]:
+        """The sealed values that are seen, as they are or masked, of a value that stands at `path`."""
+        return _sealed_seen(value, self._state(path))
+
+    def _state(self, path: str) -> _State:
+        state: _State = self._root  # type: ignore[attr-defined]
         for name in filter(None, path.split(".")):
             state = state.step(name)
-        seen = _seen(value, state)
-        return unseen if seen is _ABSENT else seen
+        return state
 
     def treatment(self, path: str) -> Treatment | None:
         """What is done with a value at `path`; None where no path names it."""
@@ -128,25 +141,31 @@ class Fields:
         }
 
 
-def _seen(value: Any, state: _State) -> Any:
+def _seen(value: Any, state: _State, opened: Opened) -> Any:
     """What is seen of a value in this state; `_ABSENT` where nothing is. Only places that lead somewhere are entered."""
+    if is_sealed(value):
+        if state.is_dead:
+            return _ABSENT
+        if value not in opened:
+            return HIDDEN
+        value = opened[value]
     if isinstance(value, Mapping):
         if state.is_dead:
             return _ABSENT
         result = {}
         for name, item in value.items():
-            seen = _seen(item, state.step(name))
+            seen = _seen(item, state.step(name), opened)
             if seen is not _ABSENT:
                 result[name] = seen
         return result
     if isinstance(value, (list, tuple)):
         if state.is_dead:
             return _ABSENT
-        items = [seen for item in value if (seen := _seen(item, state)) is not _ABSENT]
+        items = [seen for item in value if (seen := _seen(item, state, opened)) is not _ABSENT]
         return items if isinstance(value, list) else tuple(items)
     if is_dataclass(value) and not isinstance(value, type):
         # A field of a dataclass cannot be left out: what is not seen is None.
-        seen_fields = {f.name: _seen(getattr(value, f.name), state.step(f.name)) for f in fields(value)}
+        seen_fields = {f.name: _seen(getattr(value, f.name), state.step(f.name), opened) for f in fields(value)}
         return replace(value, **{name: None if seen is _ABSENT else seen for name, seen in seen_fields.items()})
     if state.here == "clear":
         return value
@@ -154,6 +173,23 @@ def _seen(value: Any, state: _State) -> Any:
         return masked_value(value)
     # An empty place says that there is nothing: shown where something could stand below it.
     return None if value is None and any(node.below for node in state.nodes) else _ABSENT
+
+
+def _sealed_seen(value: Any, state: _State) -> Iterator[bytes]:
+    if isinstance(value, Mapping):
+        if not state.is_dead:
+            for name, item in value.items():
+                if isinstance(item, (bytes, Mapping, list, tuple)) or is_dataclass(item):
+                    yield from _sealed_seen(item, state.step(name))
+    elif isinstance(value, (list, tuple)):
+        if not state.is_dead:
+            for item in value:
+                yield from _sealed_seen(item, state)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for f in fields(value):
+            yield from _sealed_seen(getattr(value, f.name), state.step(f.name))
+    elif is_sealed(value) and not state.is_dead:
+        yield value
 
 
 def flattened(paths: Iterable[Any]) -> Iterator[Any]:

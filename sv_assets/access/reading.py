@@ -1,9 +1,10 @@
 """The gate of the read path: is this actor allowed, write that it read, and what does it see."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from sv_assets import sealing
 from sv_assets.access.actor import Actor
 from sv_assets.access.fields import Fields
 from sv_assets.access.log import Attempt, Outcome, write_entry
@@ -26,6 +27,7 @@ class Permission:
     actor: Actor
     collection: str
     fields: Fields
+    store: Store = field(repr=False)
 
     def log(self, store: Store, customers: Iterable[str], attempt: Attempt = NOTHING_SAID) -> None:
         """Write who is read. Raises TransientError where it cannot be written: nothing may be returned then."""
@@ -38,12 +40,23 @@ class Permission:
         write_entry(store, self.actor, self.collection, "refused", (), None, attempt)
 
     def seen(self, document: Mapping[str, Any]) -> Document:
-        """What the actor sees of a document."""
-        return self.fields.of(document)
+        """What the actor sees of a document. Of what is sealed in it only that is opened."""
+        return self.fields.of(document, self.opened([("", document)]))
+
+    def seen_each(self, documents: Iterable[Mapping[str, Any]]) -> list[Document]:
+        """What the actor sees of each of these documents; what is sealed in them is opened together."""
+        found = list(documents)
+        opened = self.opened(("", document) for document in found)
+        return [self.fields.of(document, opened) for document in found]
+
+    def opened(self, parts: Iterable[tuple[str, Any]]) -> Mapping[bytes, Any]:
+        """What the actor sees of sealed values, opened together: of values that stand at paths of a document."""
+        sealed = {value for path, part in parts for value in self.fields.sealed_below(path, part)}
+        return sealing.open_values(self.store, sealed) if sealed else {}
 
     def seen_of(self, found: T) -> T:
         """What the actor sees of a dataclass: fields that it does not see are None."""
-        return cast(T, self.fields.below("", found))
+        return cast(T, self.fields.below("", found, opened=self.opened([("", found)])))
 
 
 def permission(store: Store, actor: Actor, collection: str, attempt: Attempt = NOTHING_SAID) -> Permission:
@@ -79,7 +92,7 @@ def permission(store: Store, actor: Actor, collection: str, attempt: Attempt = N
     if refusal is not None or fields is None:
         write_entry(store, actor, collection, "refused", (), None, attempt)
         raise AccessRefused(f"{refusal} It is written down that it was tried. `sv roles show` says who may.")
-    return Permission(actor, collection, fields)
+    return Permission(actor, collection, fields, store)
 
 
 def shown(
@@ -97,4 +110,4 @@ def shown(
     allowed = permission(store, actor, collection, attempt)
     found = list(documents)
     allowed.log(store, [customer for document in found if (customer := whom(document))], attempt)
-    return [allowed.seen(document) for document in found]
+    return allowed.seen_each(found)

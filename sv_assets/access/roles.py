@@ -12,6 +12,7 @@ from sv_assets.catalogue.entry import Duration, Entry, load_entry
 from sv_assets.errors import ConfigurationError
 
 DEFAULT = Path(__file__).resolve().parents[1] / "defs" / "privacy" / "roles.yaml"
+NOBODYS = frozenset({"control.customer_keys", "control.encryption_keys", "control.encryption_vault"})
 ROLE_NAME = r"^[a-z][a-z0-9_]*$"
 
 
@@ -97,6 +98,8 @@ class Roles(Entry):
             for collection in role.collections:
                 if collection.count(".") != 1:
                     raise ValueError(f"{name}: {collection} is no collection; write it as database.collection")
+                if collection in NOBODYS:
+                    raise ValueError(f"{name}: {collection} holds keys that fields are sealed with; no role reads it")
         default = self.roles.get(self.default.role)
         if default is None or self.default.purpose not in default.purposes:
             raise ValueError("default: name a role that is declared, and one of its purposes")

@@ -62,6 +62,7 @@ def examine() -> list[Finding]:
     findings.append(Finding("catalogue", True, f"{len(catalogue.sources)} sources declared", "", 0))
     findings.append(_try("MongoDB", _mongo))
     findings.append(_try("roles in MongoDB", _roles))
+    findings.append(_try("sealed fields", _sealed))
     findings.append(_driver([source for source in catalogue.sources if not source.is_queue]))
     for source in catalogue.sources:
         what = f"{source.system}: {source.name}"
@@ -125,6 +126,35 @@ def _roles() -> str:
             return ENFORCED if enforces_roles(store) else NOT_ENFORCED
     except ConfigurationError:
         return "not tried: our user may not make users and roles"
+    finally:
+        store.close()
+
+
+def _sealed() -> str:
+    """Whether what is declared can be sealed: the master key is there, and opens the keys of customers."""
+    from sv_assets.catalogue import load_catalogue
+    from sv_assets.customers.sealed import check_declaration, unsealed
+    from sv_assets.mongo import explained_mongo_errors, store_from_environment
+    from sv_assets.sealing import load_declaration
+    from sv_assets.sealing.keys import COLLECTION, keyring, status
+    from sv_assets.sealing.master import SWITCH, is_off
+
+    declared = load_declaration()
+    check_declaration(declared)
+    if missing := unsealed(load_catalogue(), declared):
+        raise ConfigurationError(
+            f"Neither sealed nor left in the clear for a reason: {'; '.join(missing)}. Add them to defs/privacy/encryption.yaml."
+        )
+    if is_off():
+        return f"OFF ({SWITCH}=off): birth dates, flags and corrections are kept in the clear"
+    store = store_from_environment()
+    try:
+        with explained_mongo_errors():
+            ring, found = keyring(store), status(store)
+            for master in found.by_master:  # one of each is opened
+                some = store.control[COLLECTION].find_one({"masterKey.provider": f"local:{master}"}, {"_id": 1})
+                ring.by_id([some["_id"]] if some else [])
+            return f"{found.keys:,} keys of customers under {', '.join(found.by_master) or ring.masters.current}, kept in {ring.masters.kept}"
     finally:
         store.close()
 

@@ -24,9 +24,10 @@ def find(
     house: Annotated[str | None, typer.Option(help="House number or name, together with --postcode.")] = None,
     surname: Annotated[str | None, typer.Option(help="Surname, together with --postcode.")] = None,
     name: Annotated[
-        str | None, typer.Option(help="First name and surname, together with --town or --postcode.")
+        str | None, typer.Option(help="First name and surname, together with --town, --postcode or --born.")
     ] = None,
     town: Annotated[str | None, typer.Option(help="Town, together with --name.")] = None,
+    born: Annotated[str | None, typer.Option(help="Date of birth (1980-03-07), together with --name.")] = None,
     role: AsOption = None,
     purpose: PurposeOption = None,
     reason: ReasonOption = None,
@@ -41,7 +42,7 @@ def find(
 
     question = finding.Question(
         customer=customer, email=email, phone=phone, order=order, delivery=delivery, account=account,
-        postcode=postcode, house=house, surname=surname, name=name, town=town,
+        postcode=postcode, house=house, surname=surname, name=name, town=town, born=born,
     )  # fmt: skip
     who = actor("find", role, purpose, reason)
     found = finding.customers(store_from_environment(), question, actor=who)

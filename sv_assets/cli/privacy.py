@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sv_assets.cli import privacy_keys
 from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, safe, table
 from sv_assets.errors import ConfigurationError, SvError
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Subject access, erasure, rectification, restriction, objection, consent, and retention.",
 )
+app.add_typer(privacy_keys.app, name="keys")
 Email = Annotated[str | None, typer.Option("--email", help="An e-mail address that the person gave.")]
 Phone = Annotated[str | None, typer.Option("--phone", help="A phone number.")]
 Born = Annotated[str | None, typer.Option("--born", help="Date of birth: 1980-03-07.")]

@@ -8,6 +8,7 @@ import datetime as dt
 
 from pymongo import UpdateOne
 
+from sv_assets import sealing
 from sv_assets.contact_centre.card import card_of
 from sv_assets.contact_centre.settings import ContactCentreSettings, load_settings
 from sv_assets.customers import history
@@ -25,6 +26,7 @@ BATCH = 500
 def refresh_cards(store: Store, settings: ContactCentreSettings | None = None, *, full: bool = False) -> StationReport:
     """Make the card of each customer that changed, or of all (`full`, or by other rules). Unchanged cards are not written."""
     settings = settings or load_settings()
+    rules = f"{settings.card_rules}/{sealing.version(store)}"
     report = StationReport()
     customers, state = store.single_view["customers"], store.contact_centre["state"]
     ensure_indexes(customers, [PENDING_INDEX])
@@ -32,27 +34,32 @@ def refresh_cards(store: Store, settings: ContactCentreSettings | None = None, *
     progress = Progress("cards", "customers")
 
     def write(batch: list[Document], cards: list[Document]) -> None:
-        _write(store, cards, settings.card_rules, report)
+        _write(store, cards, rules, report)
         bulk_write(customers, clear_pending(batch, STATION, "revision"))
         report.read += len(batch)
         progress.advance(len(batch))
 
     with lease(store, "contact_centre.cards"):
         made_by = state.find_one({"_id": STATION})
-        everything = full or made_by is None or made_by["rules"] != settings.card_rules
+        everything = full or made_by is None or made_by["rules"] != rules
         _remove_ended(store, report)
         work_off(
             customers,
             STATION,
             BATCH,
-            lambda batch: [card_of(customer, settings) for customer in batch],
+            lambda batch: _cards_of(store, batch, settings),
             write,
             everything=everything,
         )
         if everything:
             _remove_strangers(store, report)
-            state.replace_one({"_id": STATION}, {"rules": settings.card_rules}, upsert=True)
+            state.replace_one({"_id": STATION}, {"rules": rules}, upsert=True)
     return report
+
+
+def _cards_of(store: Store, customers: list[Document], settings: ContactCentreSettings) -> list[Document]:
+    cards = [card_of(customer, settings) for customer in sealing.opened(store, customers)]
+    return sealing.seal(store, f"contact_centre.{COLLECTION}", cards, [card["_id"] for card in cards])
 
 
 def _write(store: Store, cards: list[Document], rules: str, report: StationReport) -> None:

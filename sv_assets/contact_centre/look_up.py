@@ -6,6 +6,8 @@ look_up.cards(store, Question(phone="07700 900123"), actor=agent, call="90000000
 """
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 from sv_assets.access import Actor, Attempt, permission
 from sv_assets.access.reading import Permission
@@ -15,6 +17,7 @@ from sv_assets.contact_centre.reasons import holding
 from sv_assets.contact_centre.settings import load_settings
 from sv_assets.customers import find
 from sv_assets.mongo import Document, Store, find_many
+from sv_assets.sealing import is_sealed, opened
 
 CARD = f"contact_centre.{COLLECTION}"
 UNDECIDED = "open"
@@ -32,7 +35,7 @@ def by_id(
         customer = find.stored(store, customer_id)  # an alias, or one whose card is not made yet
         card = _read(store, [customer])[0] if customer else None
     allowed.log(store, [card["_id"]] if card else [], attempt)
-    return _shown(store, card, allowed, at) if card else None
+    return _shown(store, card, allowed, at, allowed.opened([("", card)])) if card else None
 
 
 def cards(
@@ -53,24 +56,32 @@ def cards(
     find.may_ask(store, allowed, question, attempt)
     found = _read(store, [item.customer for item in find.search(store, question)])
     allowed.log(store, [card["_id"] for card in found], attempt)
-    return [_shown(store, card, allowed, at) for card in found]
+    in_the_clear = allowed.opened(("", card) for card in found)
+    return [_shown(store, card, allowed, at, in_the_clear) for card in found]
 
 
 def _read(store: Store, customers: list[Document]) -> list[Document]:
     """The cards of these customers; one that is not made yet is made here."""
     ids = [customer["_id"] for customer in customers]
     there = {card["_id"]: card for card in find_many(store.contact_centre[COLLECTION], "_id", ids)}
-    return [there.get(customer["_id"]) or card_of(customer, load_settings()) for customer in customers]
+    return [there.get(customer["_id"]) or card_of(opened(store, customer), load_settings()) for customer in customers]
 
 
-def _shown(store: Store, card: Document, allowed: Permission, at: dt.datetime | None) -> Document:
+def _shown(
+    store: Store, card: Document, allowed: Permission, at: dt.datetime | None, in_the_clear: Mapping[bytes, Any]
+) -> Document:
+    """`in_the_clear`: what this actor may have opened of the card."""
     moment = at or dt.datetime.now(dt.timezone.utc)
-    warnings = {n: w for n, w in card["warnings"].items() if w["until"] is None or moment < w["until"]}
+    said = card["warnings"]
+    said = in_the_clear.get(said, {}) if is_sealed(said) else said
+    said = said if isinstance(said, dict) else {}  # not for this actor, or shredded
+    warnings = {n: w for n, w in said.items() if w["until"] is None or moment < w["until"]}
     if allowed.fields.treatment("warnings.fraud_review.says") == "clear" and (
         review := _fraud_review(store, card["_id"])
     ):
         warnings["fraud_review"] = review
-    return allowed.seen({**card, "warnings": warnings, "reasons": holding(card["reasons"], moment)})
+    shown = {**card, "warnings": warnings, "reasons": holding(card["reasons"], moment)}
+    return allowed.fields.of(shown, in_the_clear)
 
 
 def _fraud_review(store: Store, customer_id: str) -> Document | None:

@@ -1,7 +1,7 @@
 """Composition: what is known of one customer becomes one document. A pure function: same input, same bytes.
 
 Values that sources disagree in are ranked by the criteria that the retailer declares (`settings`); consents never are: a
-refusal by any record wins for its purpose and channel. The document is described by `model.Customer`; its bookkeeping
+refusal by any record wins for its purpose and channel. The document is described by `model.Customer`; its fields are sealed (`sealed`) and its bookkeeping
 (`version`, `composed_at`, `enrichments`) is added where it is written.
 """
 
@@ -39,11 +39,14 @@ class Rules:
 
     settings: CustomerSettings
     account_sources: frozenset[str]
+    sealing: str = ""
+    """What is sealed, and under which master key look-up keys are hashed (`sealing.version`)."""
 
     @cached_property
     def version(self) -> str:
         """Changes with whatever makes another document of the same data."""
-        return content_hash({"rules": self.settings.rules, "accounts": sorted(self.account_sources)})[:12]
+        made_by = {"rules": self.settings.rules, "accounts": sorted(self.account_sources), "sealing": self.sealing}
+        return content_hash(made_by)[:12]
 
 
 def rules_of(catalogue: Catalogue, settings: CustomerSettings | None = None) -> Rules:

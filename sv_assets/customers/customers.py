@@ -8,13 +8,14 @@ import datetime as dt
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 
 from pymongo import IndexModel, UpdateOne
 from pymongo.errors import CollectionInvalid
 
+from sv_assets import sealing
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.customers import history, rights
 from sv_assets.customers.activity import ORDER_FIELDS
@@ -22,6 +23,7 @@ from sv_assets.customers.compose import Known, Rules, compose, rules_of
 from sv_assets.customers.queries import INDEXES
 from sv_assets.customers.readers import waiting
 from sv_assets.customers.schema import validator
+from sv_assets.customers.sealed import check_declaration, seal_customers, seal_stored
 from sv_assets.customers.settings import CustomerSettings
 from sv_assets.customers.writing import SOURCE, Attempt, Composed, composed
 from sv_assets.identity import households
@@ -56,12 +58,13 @@ def refresh_customers(
     Where more than `FEW` customers wait they are composed in several `processes`; by default one a core, up to four.
     """
     prepare(store)
-    composer = Composer(store, rules_of(catalogue, settings))
+    composer = Composer(store, replace(rules_of(catalogue, settings), sealing=sealing.version(store)))
     state = store.single_view["state"]
     made_by = state.find_one({"_id": STATION})
     if full or made_by is None or made_by["rules"] != composer.rules.version:
         _mark_all(store)
         state.replace_one({"_id": STATION}, {"rules": composer.rules.version}, upsert=True)
+    seal_stored(store)
     _mark_quarantined(store)
     _work_off(composer, processes)
     return composer.report
@@ -71,7 +74,7 @@ def rebuild_customers(store: Store, catalogue: Catalogue, buckets: Iterable[int]
     """Compose every customer of these buckets anew, whatever the work list says. Unchanged documents are not written."""
     prepare(store)
     _give_buckets(store)
-    composer = Composer(store, rules_of(catalogue))
+    composer = Composer(store, replace(rules_of(catalogue), sealing=sealing.version(store)))
     clusters = store.identity["clusters"]
     wanted = list(buckets)
     progress = Progress(f"customers of {len(wanted)} buckets", "customers")
@@ -84,6 +87,7 @@ def rebuild_customers(store: Store, catalogue: Catalogue, buckets: Iterable[int]
 
 def prepare(store: Store) -> None:
     """Create the collections with validator and indexes where they are missing or others; safe to repeat."""
+    check_declaration(sealing.load_declaration())
     database = store.single_view
     found = next(iter(database.list_collections(filter={"name": "customers"})), None)
     if found is None:
@@ -169,7 +173,8 @@ class Composer:
         fields = {"version": 1, "composed_at": 1, "_sv": 1}
         stored = {d["_id"]: d for d in find_many(customers, "_id", [c["_id"] for c in clusters], fields)}
         active = [cluster for cluster in clusters if cluster["state"] == "active"]
-        made = [composed(compose(known)) for known in self._known(active) if known.records]
+        documents = [compose(known) for known in self._known(active) if known.records]
+        made = [composed(document) for document in seal_customers(self.store, documents)]
         return Portion(clusters, stored, made)
 
     def _known(self, clusters: list[Document]) -> Iterable[Known]:
@@ -188,7 +193,7 @@ class Composer:
         if self.asks_for_rights:
             for identifier, (corrections, statements) in rights.of_customers(store, ids).items():
                 by_id[identifier].corrections, by_id[identifier].statements = corrections, statements
-        for flag in find_many(store.single_view["flags"], "customer_id", ids):
+        for flag in sealing.opened(store, list(find_many(store.single_view["flags"], "customer_id", ids))):
             by_id[flag["customer_id"]].flags.append(flag)
         homes = {home["_id"]: home for home in households.of_customers(store, ids)}
         for home in homes.values():

@@ -10,6 +10,7 @@ from typing import Any
 
 from pymongo import IndexModel, UpdateOne
 
+from sv_assets import sealing
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.customers.readers import GONE, READERS
@@ -131,7 +132,7 @@ def _write(
     """
     collection = store.single_view[station.name]
     ids = current_ids(store, {fact["party"] for fact in built if fact["party"]})
-    built = [resolved(fact, ids) for fact in built]
+    built = _sealed(store, station, [resolved(fact, ids) for fact in built])
     gone = list(gone)
     wanted = [*(fact["_id"] for fact in built), *gone]
     stored = {d["_id"]: d for d in find_many(collection, "_id", wanted, {"_sv": 1, "customer_id": 1})}
@@ -169,11 +170,24 @@ def resolved(fact: Document, ids: dict[str, str]) -> Document:
         fact["unresolved"] = True
     else:
         fact.pop("unresolved", None)
+    return _with_hash(fact)
+
+
+def _with_hash(fact: Document) -> Document:
     content = {name: value for name, value in fact.items() if name != "_sv"}
     return {
         **content,
         "_sv": {"hash": content_hash(content)},
     }
+
+
+def _sealed(store: Store, station: FactStation, facts: list[Document]) -> list[Document]:
+    """Under the key of whose they are now: those of a record that went to another customer are sealed anew."""
+    collection = f"single_view.{station.name}"
+    if sealing.load_declaration().tree(collection) is None:
+        return facts
+    clear = sealing.opened(store, facts)
+    return [_with_hash(f) for f in sealing.seal(store, collection, clear, [f["customer_id"] for f in clear])]
 
 
 def _follow_moved_records(store: Store, station: FactStation, report: StationReport) -> None:

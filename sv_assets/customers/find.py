@@ -9,6 +9,7 @@ Several things may be said at once: who has most of them comes first. What is no
 Whoever asks gets what their role sees, is written down, and may ask only by what their role sees at least masked.
 """
 
+import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,9 +20,11 @@ from sv_assets.access import Actor, Attempt, Permission, permission
 from sv_assets.access.reading import AccessRefused
 from sv_assets.access.roles import fields_for
 from sv_assets.customers import keys
+from sv_assets.customers.sealed import asked_as
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import current_ids, resolve
+from sv_assets.identity.normalise.names import PersonName
 from sv_assets.mongo import Document, Store, find_many
 
 COLLECTION = "single_view.customers"
@@ -39,8 +42,11 @@ ASKED_ABOUT = {
     "surname": "name.value.last",
     "name": "name.value.last",
     "town": "address.value.town",
+    "born": "date_of_birth.value",
 }
 """By part of a question, the field that an answer tells about: who sees nothing of it may not ask by it."""
+ASKED_IN_THE_CLEAR = frozenset({"born"})
+"""Parts of a question for who sees the field as it is: an answer would confirm to others what is masked for them."""
 _NOT_A_DIGIT = re.compile(r"\D")
 _RECORD_ID = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+:.+")
 
@@ -69,7 +75,8 @@ class _Clue:
 
 @dataclass(frozen=True)
 class Question:
-    """What a caller says. `phone`, `postcode` with `house` or `surname`, and `name` with `town` may be partial."""
+    """What a caller says. `phone`, `postcode` with `house` or `surname`, and `name` with `town` may be partial. `born`
+    is an ISO date, and needs the name."""
 
     customer: str | None = None
     email: str | None = None
@@ -82,6 +89,7 @@ class Question:
     surname: str | None = None
     name: str | None = None
     town: str | None = None
+    born: str | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -108,8 +116,12 @@ class Question:
             if not (person and person.first and person.last and town):
                 raise ConfigurationError("With a town, give the first name and the surname too: --name 'Jane Smith'.")
             yield _Clue(keys.name_town(person.first, person.last, town), "name and town", 1)
-        elif (self.name or self.surname) and not self.postcode:
-            raise ConfigurationError("A name alone finds too many. Give the town or the postcode with it.")
+        if self.born:
+            yield _born(self.born, person)
+        elif (self.name or self.surname) and not self.postcode and not self.town:
+            raise ConfigurationError(
+                "A name alone finds too many. Give the town, the postcode or the date of birth with it."
+            )
         if self.house and not self.postcode:
             raise ConfigurationError("A house number needs its postcode.")
 
@@ -128,7 +140,8 @@ def customers(
     may_ask(store, allowed, question, attempt)
     found = search(store, question)
     allowed.log(store, [item.customer["_id"] for item in found], attempt)
-    return [replace(item, customer=allowed.seen(item.customer)) for item in found]
+    seen = allowed.seen_each(item.customer for item in found)
+    return [replace(item, customer=customer) for item, customer in zip(found, seen, strict=True)]
 
 
 def by_id(store: Store, customer_id: str, *, actor: Actor) -> Document | None:
@@ -149,11 +162,12 @@ def stored(store: Store, customer_id: str) -> Document | None:
 def may_ask(store: Store, allowed: Permission, question: Question, attempt: Attempt) -> None:
     """An answer tells that somebody has this phone number. Raises AccessRefused for who may not know."""
     seen = fields_for(allowed.actor.role, COLLECTION)
-    unseen = [k for k in question.kinds if seen is None or seen.treatment(ASKED_ABOUT[k]) in (None, "hidden")]
+    treated = {kind: seen.treatment(ASKED_ABOUT[kind]) if seen else None for kind in question.kinds}
+    unseen = [k for k, t in treated.items() if t in (None, "hidden") or (t != "clear" and k in ASKED_IN_THE_CLEAR)]
     if unseen:
         allowed.log_refusal(store, attempt)
         raise AccessRefused(
-            f"The role {allowed.actor.role} does not see what it asks by ({', '.join(unseen)}). "
+            f"The role {allowed.actor.role} does not see, or sees only masked, what it asks by ({', '.join(unseen)}). "
             "It is written down that it was tried. `sv roles show` says who may."
         )
 
@@ -164,7 +178,7 @@ def search(store: Store, question: Question) -> list[Found]:
     found: dict[str, Document] = {}
     clues = list(question.clues())
     if clues:
-        by_key = {clue.key: clue for clue in clues}
+        by_key = {key: clue for clue in clues for key in asked_as(store, clue.key)}
         for key in by_key:  # each by itself, so that what many share does not crowd out what is one's own
             for document in store.single_view["customers"].find({"keys": key}).limit(MOST):
                 found[document["_id"]] = document
@@ -217,6 +231,16 @@ def _postcode(said: str, surname: str | None, house: str | None) -> Iterator[_Cl
         yield _Clue(keys.postcode_house(value.unit, number), "postcode and house number", 2)
     if not surname and not house:
         yield _Clue(f"postcode:{value.unit}", "postcode", 1)
+
+
+def _born(said: str, person: PersonName | None) -> _Clue:
+    try:
+        born = dt.date.fromisoformat(said.strip())
+    except ValueError:
+        raise ConfigurationError("That is no date of birth. Give it as 1980-03-07.") from None
+    if not (person and person.first and person.last):
+        raise ConfigurationError("With a date of birth, give the first name and the surname: --name 'Jane Smith'.")
+    return _Clue(keys.name_born(person.first, person.last, born.isoformat()), "name and date of birth", 3)
 
 
 def _found(document: Document, reasons: dict[str, int]) -> Found:

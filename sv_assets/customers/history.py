@@ -14,7 +14,7 @@ sees of changed values, and of a document of another time, what the role sees of
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from difflib import SequenceMatcher
 from typing import Any
@@ -142,7 +142,8 @@ def entries_of(store: Store, customer_id: str, *, actor: Actor) -> list[Document
     customer = permission(store, actor, "single_view.customers", _BY_ID)
     found = _entries_of(store, customer_id)
     own.log(store, [customer_id] if found else [], _BY_ID)
-    return [_seen(entry, own.fields, customer.fields) for entry in found]
+    opened = customer.opened(part for entry in found for part in _parts(entry))
+    return [_seen(entry, own.fields, customer.fields, opened) for entry in found]
 
 
 def as_of(store: Store, customer_id: str, moment: dt.datetime, *, actor: Actor) -> Document | None:
@@ -159,12 +160,19 @@ def as_of(store: Store, customer_id: str, moment: dt.datetime, *, actor: Actor) 
     return allowed.seen(found) if found else None
 
 
-def _seen(entry: Document, own: Fields, customer: Fields) -> Document:
+def _parts(entry: Document) -> Iterator[tuple[str, Any]]:
+    """What an entry tells of the customer, with its path in the customer document."""
+    yield "", entry.get("document", {})
+    for change in entry.get("changes", ()):
+        yield from ((change["path"], change[side]) for side in ("from", "to") if side in change)
+
+
+def _seen(entry: Document, own: Fields, customer: Fields, opened: Mapping[bytes, Any]) -> Document:
     seen = own.of({name: value for name, value in entry.items() if name not in ("changes", "document")})
     if "document" in entry:
-        seen["document"] = customer.of(entry["document"])
+        seen["document"] = customer.of(entry["document"], opened)
     if "changes" in entry:
-        changes = ((change, _seen_sides(change, customer)) for change in entry["changes"])
+        changes = ((change, _seen_sides(change, customer, opened)) for change in entry["changes"])
         seen["changes"] = [{**_place(change), **sides} for change, sides in changes if sides]
     return seen
 
@@ -173,9 +181,11 @@ def _place(change: Document) -> Document:
     return {name: change[name] for name in ("path", "at") if name in change}
 
 
-def _seen_sides(change: Document, customer: Fields) -> Document:
+def _seen_sides(change: Document, customer: Fields, opened: Mapping[bytes, Any]) -> Document:
     unseen = object()
-    sides = {side: customer.below(change["path"], change[side], unseen) for side in ("from", "to") if side in change}
+    sides = {
+        side: customer.below(change["path"], change[side], unseen, opened) for side in ("from", "to") if side in change
+    }
     return {side: value for side, value in sides.items() if value is not unseen}
 
 

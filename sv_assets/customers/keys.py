@@ -1,7 +1,8 @@
 """Look-up keys: what a customer or an order is found by. Each is an exact text, so every question is one index equality.
 
 A key is `<kind>:<value>`, the value in its compared form. Partial input has kinds of its own (`phone_end`, `postcode_house`,
-`name_town`): nothing is ever found by a pattern. A question makes its keys by the same functions as a document.
+`name_town`): nothing is ever found by a pattern. A question makes its keys by the same functions as a document. Keys that are
+made of a sealed field are kept as keyed hashes (`sealed.hashed_kinds`).
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,18 @@ from sv_assets.mongo import Document
 from sv_assets.sources.keys import key_text
 
 MOST = 1000
+MADE_OF = {
+    "email": ("emails.value",),
+    "phone": ("phones.value",),
+    "phone_end": ("phones.value",),
+    "postcode": ("addresses.value.postcode",),
+    "postcode_surname": ("addresses.value.postcode", "names.value.last"),
+    "postcode_house": ("addresses.value.postcode", "addresses.value.line_1"),
+    "name_town": ("names.value.first", "names.value.last", "addresses.value.town"),
+    "name_born": ("names.value.first", "names.value.last", "dates_of_birth.value"),
+    "account": ("accounts.record",),
+}
+"""By kind of key, the fields of the customer document that its value tells."""
 PHONE_END = 6
 """So many last digits of a number are enough to ask by."""
 
@@ -23,6 +36,8 @@ def of_customer(records: Iterable[Document], account_sources: frozenset[str]) ->
     weak: set[str] = set()
     surnames: set[str] = set()
     units: set[str] = set()
+    names: set[tuple[str, str]] = set()
+    births: set[str] = set()
     for record in records:
         form = record["compared"]
         for email in form.get("emails", ()):
@@ -37,6 +52,9 @@ def of_customer(records: Iterable[Document], account_sources: frozenset[str]) ->
             surnames.add(last)
             if first:
                 weak.update([name_town(first, last, town) for town in form.get("towns", ())])
+                names.add((first, last))
+        if form.get("born"):
+            births.add(form["born"])
         units.update(form.get("postcodes", ()))
         for home in form.get("homes", ()):
             place, _, unit = home.rpartition(", ")
@@ -44,6 +62,7 @@ def of_customer(records: Iterable[Document], account_sources: frozenset[str]) ->
     for unit in units:
         weak.add(f"postcode:{unit}")
         strong.update([postcode_surname(unit, surname) for surname in surnames])
+    strong.update([name_born(first, last, born) for first, last in names for born in births])
     weak -= strong
     found = sorted(strong)
     return sorted([*found[:MOST], *sorted(weak)[: max(MOST - len(found), 0)]])
@@ -69,6 +88,11 @@ def postcode_house(unit: str, house: str) -> str:
 
 def name_town(first: str, last: str, town: str) -> str:
     return f"name_town:{first} {last} {town}"
+
+
+def name_born(first: str, last: str, born: str) -> str:
+    """By name and birth date (ISO)."""
+    return f"name_born:{first} {last} {born}"
 
 
 def account(number: str) -> str:

@@ -144,7 +144,7 @@ def of_customers() -> Lineage:
         "phones": ("phones",),
         "address": _ADDRESS + _VALIDITY,
         "addresses": _ADDRESS + _VALIDITY,
-        "keys": (*names, "emails", "phones", *_ADDRESS),
+        "keys": (*names, "date_of_birth", "emails", "phones", *_ADDRESS),
     }
     found: Lineage = {name: [(PARTY_RECORDS, field) for field in fields] for name, fields in from_records.items()}
     from_facts = {

@@ -47,6 +47,7 @@ QUERIES = (
             "postcode_surname": "postcode and surname",
             "postcode_house": "postcode and house number",
             "name_town": "name and town",
+            "name_born": "name and date of birth",
             "account": "account number",
         }.items()
     ),

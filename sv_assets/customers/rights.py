@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from pymongo import IndexModel
 
+from sv_assets import sealing
 from sv_assets.customers.values import NEVER, Saying, moment
 from sv_assets.mongo import Document, Store, find_many
 
@@ -31,7 +32,7 @@ def of_customers(store: Store, customer_ids: Iterable[str]) -> dict[str, tuple[l
     now.update({a["_id"]: a["customer_id"] for a in find_many(store.identity["aliases"], "customer_id", ids)})
     found: dict[str, tuple[list[Document], list[Document]]] = defaultdict(lambda: ([], []))
     for place, name in enumerate((CORRECTIONS, STATEMENTS)):
-        for document in find_many(store.single_view[name], "customer_id", now):
+        for document in sealing.opened(store, list(find_many(store.single_view[name], "customer_id", now))):
             if not document.get("undone"):
                 found[now[document["customer_id"]]][place].append(document)
     return found

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from sv_assets.customers.model import Customer
 from sv_assets.mongo import Document
+from sv_assets.sealing.declaration import CUSTOMERS, Node, load_declaration
 
 _BSON_TYPES: dict[Any, str | list[str]] = {
     str: "string",
@@ -34,8 +35,10 @@ class Column:
 
 
 def validator() -> Document:
-    """The `$jsonSchema` of the collection. Fields that are not declared are allowed: adding one is no migration."""
-    return {"$jsonSchema": _object(Customer)}
+    """The `$jsonSchema` of the collection. Fields that are not declared are allowed: adding one is no migration. What is declared to
+    be sealed may be binary as well."""
+    sealed = load_declaration().tree(CUSTOMERS)
+    return {"$jsonSchema": _object(Customer, sealed)}
 
 
 def columns(model: type[BaseModel] = Customer, prefix: str = "") -> Iterator[Column]:
@@ -69,8 +72,17 @@ def _section(part: type[BaseModel]) -> str:
     ]
     for column, inner in _fields(part):
         name = f"[{column.type}](#{inner.__name__.lower()})" if inner else column.type
-        lines.append(f"| `{column.path}` | {name}{'' if column.required else ', or left out'} | {column.description} |")
+        sealed = _sealed_in(column.path) if part is Customer else ""
+        lines.append(
+            f"| `{column.path}` | {name}{'' if column.required else ', or left out'} | {column.description}{sealed} |"
+        )
     return "\n".join([*lines, ""])
+
+
+def _sealed_in(field: str) -> str:
+    """What is kept sealed of a field of the customer, in words."""
+    inside = [path.partition(".")[2] for path in load_declaration().paths(CUSTOMERS) if path.partition(".")[0] == field]
+    return f" (sealed: {', '.join(f'`{path}`' for path in inside)})" if inside else ""
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[Column, type[BaseModel] | None]]:
@@ -80,17 +92,26 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[Column, type[BaseModel] | 
         yield Column(info.alias or name, words, description, info.is_required()), inner
 
 
-def _object(model: type[BaseModel]) -> Document:
+def _object(model: type[BaseModel], sealed: Node | None = None) -> Document:
     fields = {info.alias or name: info for name, info in model.model_fields.items()}
     required = [name for name, info in fields.items() if info.is_required()]
     return {
         "bsonType": "object",
         **({"required": required} if required else {}),
-        "properties": {name: _schema(info.annotation) for name, info in fields.items()},
+        "properties": {name: _property(info.annotation, name, sealed or {}) for name, info in fields.items()},
     }
 
 
-def _schema(annotation: Any) -> Document:
+def _property(annotation: Any, name: str, sealed: Node) -> Document:
+    if name not in sealed:
+        return _schema(annotation)
+    schema = _schema(annotation, sealed[name])
+    if sealed[name] is None and "bsonType" in schema:
+        schema["bsonType"] = [*_as_list(schema["bsonType"]), "binData"]
+    return schema
+
+
+def _schema(annotation: Any, sealed: Node | None = None) -> Document:
     annotation = _bare(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Any:
@@ -98,16 +119,16 @@ def _schema(annotation: Any) -> Document:
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin is list:
-        return {"bsonType": "array", "items": _schema(arguments[0])}
+        return {"bsonType": "array", "items": _schema(arguments[0], sealed)}
     if origin is dict:
         return {"bsonType": "object", "additionalProperties": _schema(arguments[1])}
     if origin in (Union, types.UnionType):
-        schemas = [_schema(argument) for argument in arguments]
+        schemas = [_schema(argument, sealed) for argument in arguments]
         kinds = [kind for schema in schemas for kind in _as_list(schema["bsonType"])]
         merged = {key: value for schema in schemas for key, value in schema.items()}
         return {**merged, "bsonType": kinds}
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return _object(annotation)
+        return _object(annotation, sealed)
     return {"bsonType": _BSON_TYPES[annotation]}
 
 

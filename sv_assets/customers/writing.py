@@ -14,9 +14,11 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
+from sv_assets import sealing
 from sv_assets.customers import history
 from sv_assets.customers.model import Customer
 from sv_assets.customers.readers import waiting
+from sv_assets.customers.sealed import seal_customers
 from sv_assets.customers.why import reasons
 from sv_assets.identity.party import StationReport
 from sv_assets.landing.quarantine import Quarantine
@@ -99,6 +101,8 @@ class Attempt:
         self.overtaken |= wanted.keys() - stored.keys()
         if not stored:
             return
+        # What was written before its fields were declared is told of as if it had been sealed.
+        stored = {d["_id"]: d for d in seal_customers(self.store, list(stored.values()))}
         pairs = [(before, wanted[i].document) for i, before in stored.items() if "version" in before]
         why = reasons(self.store, pairs, self.rules)
         ready = []
@@ -194,6 +198,8 @@ def _why_refused(document: Document) -> str:
     try:
         Customer.model_validate(document)
     except ValidationError as error:
-        places = sorted({".".join(str(part) for part in e["loc"]) for e in error.errors()})
-        return f"does not fit the model of a customer: {', '.join(places[:5])}"
+        wrong = [e for e in error.errors() if not sealing.is_sealed(e["input"])]
+        places = sorted({".".join(str(part) for part in e["loc"]) for e in wrong})
+        if places:
+            return f"does not fit the model of a customer: {', '.join(places[:5])}"
     return "is refused by the validator of the collection, which asks for more than the model"

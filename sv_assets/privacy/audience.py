@@ -8,6 +8,7 @@ from typing import Any
 
 from pymongo import UpdateOne
 
+from sv_assets import sealing
 from sv_assets.customers import rights
 from sv_assets.customers.contacts import yes_or_no
 from sv_assets.customers.values import moment as seen_at
@@ -32,11 +33,12 @@ def refresh_audience(store: Store, declared: Audience | None = None) -> StationR
     audience, customers = store.marketing[COLLECTION], store.single_view["customers"]
     with lease(store, "audience"):
         for members in in_batches(audience.find({}, {"_sv": 1}).batch_size(BATCH), BATCH):
-            now = {d["_id"]: d for d in find_many(customers, "_id", [m["_id"] for m in members], _FIELDS)}
+            there = list(find_many(customers, "_id", [m["_id"] for m in members], _FIELDS))
+            now = {d["_id"]: d for d in sealing.opened(store, there)}
             _write(store, members, [member_of(now[m["_id"]], declared) for m in members if m["_id"] in now], report)
         for batch in in_batches(customers.find({"consents.granted": True}, _FIELDS).batch_size(BATCH), BATCH):
             there = list(find_many(audience, "_id", [c["_id"] for c in batch], {"_sv": 1}))
-            _write(store, there, [member_of(c, declared) for c in batch], report)
+            _write(store, there, [member_of(c, declared) for c in sealing.opened(store, batch)], report)
             report.read += len(batch)
     return report
 

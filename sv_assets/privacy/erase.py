@@ -6,6 +6,7 @@
 | withdraw    | their landed rows are marked as deleted, their orders reduced                                              |
 | stations    | identity, facts and customers take back what was made of those rows: also in their neighbours' documents   |
 | landing … consumers | what is left goes for good, in every collection that is declared, and in those that are not        |
+| keys        | the keys that their values were sealed with are shredded: copies of those in backups can be opened by nobody |
 | neighbours  | their ids go out of the documents, history and events of others                                            |
 | files       | Dagster's history and the logs                                                                             |
 | compact     | the space of what was deleted is given back, where the server can                                          |
@@ -32,7 +33,7 @@ from pymongo.errors import OperationFailure
 
 from sv_assets import settings
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.customers.contacts import CONSENTS, INTERACTIONS
+from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
@@ -42,11 +43,12 @@ from sv_assets.identity.resolution import refresh_identities
 from sv_assets.landing.documents import MISSING
 from sv_assets.landing.suppression import reduce_landed
 from sv_assets.lease import lease
-from sv_assets.ledger import open_ledger, write
+from sv_assets.ledger import customer_trace, open_ledger, write
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches, insert_missing
 from sv_assets.privacy import search
 from sv_assets.privacy.declaration import Declaration, Held, collections_of, load_declaration
 from sv_assets.privacy.plan import HISTORY, Plan, ledger_entries, legacy_actions, make_plan
+from sv_assets.sealing.keys import owners, shred
 from sv_assets.worklist import mark_pending
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ def run_stations(store: Store, catalogue: Catalogue) -> None:
     """Bring everything behind landing up to what has landed."""
     refresh_party_records(store, catalogue)
     refresh_identities(store)
-    for station in (ORDERS, INTERACTIONS, CONSENTS):
+    for station in (ORDERS, INTERACTIONS, CONSENTS, FLAGS):
         refresh_facts(store, catalogue, station)
     refresh_customers(store, catalogue)
 
@@ -349,9 +351,15 @@ def _view(work: _Work) -> None:
     store, ids = work.store, work.plan.customer_ids
     work.count("single_view.customers", _delete(store, "single_view", "customers", "_id", ids))
     work.count(f"single_view.{HISTORY}", _delete(store, "single_view", HISTORY, "customer_id", ids))
-    for name in ("orders", "interactions", "consents"):
+    for name in ("orders", "interactions", "consents", "flags"):
         for path, values in (("customer_id", ids), ("party", work.plan.records)):
             work.count(f"single_view.{name}", _delete(store, "single_view", name, path, values))
+
+
+def _keys(work: _Work) -> None:
+    """After the documents, so that nothing that is still shown cannot be opened; before files and compacting, which take long."""
+    shredded = shred(work.store, work.plan.customer_ids, work.erasure.id, work.erasure.at)
+    work.count("control.customer_keys shredded", shredded)
 
 
 def _neighbours(work: _Work) -> None:
@@ -494,7 +502,7 @@ def _verify(work: _Work) -> None:
     """Search; what another run wrote meanwhile, of what it had read before, is taken out once more."""
     _search(work)
     if work.erasure.found:
-        for step in (_landing, _identity, _view, _neighbours, _consumers, _files):
+        for step in (_landing, _identity, _view, _keys, _neighbours, _consumers, _files):
             step(work)
         _told_of_others(work)
         _search(work)
@@ -555,6 +563,7 @@ STEPS: dict[str, Callable[[_Work], None]] = {
     "landing": _landing,
     "identity": _identity,
     "view": _view,
+    "keys": _keys,
     "neighbours": _neighbours,
     "consumers": _consumers,
     "files": _files,
@@ -623,7 +632,19 @@ def erase_again(
                     advance=advance,
                 )
             )
+    _shred_again(store)
     left = returned(store, catalogue)
     for key, ids in left.items():
         _delete(store, "landing", key, "_id", ids)
     return erasures
+
+
+def _shred_again(store: Store) -> None:
+    """Keys of erased customers that came back with the backup of the key vault."""
+    ledger = open_ledger(store)
+    if ledger is None:
+        return
+    for batch in in_batches(owners(store), 5000):
+        traces = {customer_trace(owner): owner for owner in batch}
+        erased = [traces[trace] for trace in ledger.entries(traces)]
+        shred(store, erased, "came back with a restored backup", dt.datetime.now(dt.timezone.utc))

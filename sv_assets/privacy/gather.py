@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sv_assets import sealing
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.privacy import search
@@ -69,7 +70,7 @@ def gather(store: Store, catalogue: Catalogue, customer_id: str) -> Gathered:
         if held is None:
             result.undeclared.append(name)
             held = Held(name=name, personal=True, purpose="not declared", kept="not declared")
-        kept = [_shown(document) for document in found]
+        kept = sealing.opened(store, [_shown(document) for document in found])
         clean = [redaction.document(document) for document in kept]
         result.redacted += sum(before != after for before, after in zip(kept, clean, strict=True))
         if clean:
@@ -88,6 +89,7 @@ def gather(store: Store, catalogue: Catalogue, customer_id: str) -> Gathered:
     add("single_view.orders", person.orders)
     add("single_view.interactions", person.interactions)
     add("single_view.consents", person.consents)
+    add("single_view.flags", person.flags)
     _add_consumers(store, catalogue, declared, person, add)
     lines = [redaction.document(line) for line in _lines_of_logs(declared, person)]
     if lines:
@@ -104,10 +106,12 @@ def redaction_for(store: Store, catalogue: Catalogue, person: Person, declared: 
         if kind == "name"
     }
     others: set[str] = set()
-    facts = (*person.orders, *person.interactions, *person.consents)
+    facts = (*person.orders, *person.interactions, *person.consents, *person.flags)
     rows_of = frozenset(fact["record"] for fact in facts)
     own = {name.casefold() for name in person.whole_names}
-    for customer in find_many(store.single_view["customers"], "_id", sorted(person.others), {"names": 1}):
+    for customer in sealing.opened(
+        store, list(find_many(store.single_view["customers"], "_id", sorted(person.others), {"names": 1}))
+    ):
         for known in customer["names"]:
             name = known["value"]
             whole = name.get("full") or " ".join(name[p] for p in ("first", "last") if name.get(p))

@@ -121,10 +121,11 @@ def _counts(store: Store, person: Person, rows: Rows) -> dict[str, int]:
         ("identity", "households"): {"customers": {"$in": ids}},
         ("single_view", "customers"): {"_id": {"$in": ids}},
         ("single_view", HISTORY): {"customer_id": {"$in": ids}},
+        ("control", "customer_keys"): {"keyAltNames": {"$in": ids}},
     }
     for (database, name), query in asked.items():
         counts[f"{database}.{name}"] = getattr(store, database)[name].count_documents(query)
-    for name in ("orders", "interactions", "consents"):
+    for name in ("orders", "interactions", "consents", "flags"):
         counts[f"single_view.{name}"] = len(getattr(person, name))
     return {name: number for name, number in sorted(counts.items()) if number}
 

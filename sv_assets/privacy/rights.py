@@ -8,6 +8,7 @@ import datetime as dt
 import uuid
 from typing import Any, Literal
 
+from sv_assets import sealing
 from sv_assets.customers.rights import CORRECTIONS, EVERY, INDEXES, STATEMENTS
 from sv_assets.customers.values import ADDRESS_PARTS, NAME_PARTS
 from sv_assets.errors import ConfigurationError, SvError
@@ -94,7 +95,7 @@ def _record(store: Store, name: str, customer_id: str, what: Document, actor: st
     if cluster is None or cluster["state"] != "active":
         raise SvError(f"There is no customer {customer_id}. `sv find` finds customers by what they say.")
     ensure_indexes(store.single_view[name], INDEXES)
-    document = {
+    document: Document = {
         "_id": f"r-{uuid.uuid4().hex[:16]}",
         "customer_id": identifier,
         **what,
@@ -103,7 +104,7 @@ def _record(store: Store, name: str, customer_id: str, what: Document, actor: st
         "at": _now(),
     }
     _tell(store, identifier)  # before as well: a crash in between costs a look, not the statement
-    store.single_view[name].insert_one(document)
+    store.single_view[name].insert_one(sealing.seal(store, f"single_view.{name}", [document], [identifier])[0])
     _tell(store, identifier)
     return document
 

@@ -61,7 +61,7 @@ def find_rows(store: Store, catalogue: Catalogue, person: Person, *, thorough: b
     for record in person.records.values():
         for address in record["addresses"]:
             rows.rest[address["record"].partition(":")[0]].add(address["key"])
-    for fact in (*person.interactions, *person.consents):
+    for fact in (*person.interactions, *person.consents, *person.flags):
         rows.rest[fact["record"].partition(":")[0]].add(fact["key"])
     for order in person.orders:
         rows.kept[order["record"].partition(":")[0]].add(order["key"])

@@ -15,6 +15,7 @@ from rapidfuzz.distance import JaroWinkler
 
 from sv_assets.customers import keys
 from sv_assets.customers.find import Question
+from sv_assets.customers.sealed import asked_as
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import resolve
@@ -68,8 +69,8 @@ class Candidate:
 class Person:
     """Everything by which somebody is known.
 
-    `records`: their party records, by id; `why`: by record, what makes it theirs; `orders`, `interactions`, `consents` as in the
-    single view; `shared`: contacts that other people
+    `records`: their party records, by id; `why`: by record, what makes it theirs; `orders`, `interactions`, `consents`, `flags` as in
+    the single view; `shared`: contacts that other people
     have too, with the forms of their names; `others`: customers who are near (household, shared contacts,
     merges), whose documents may name them.
     """
@@ -81,6 +82,7 @@ class Person:
     orders: list[Document] = field(default_factory=list)
     interactions: list[Document] = field(default_factory=list)
     consents: list[Document] = field(default_factory=list)
+    flags: list[Document] = field(default_factory=list)
     shared: dict[str, set[str]] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
 
@@ -198,7 +200,7 @@ def _by_keys(store: Store, evidence: Evidence) -> set[str]:
         ]
     found: set[str] = set()
     for key in asked:
-        found |= {d["_id"] for d in store.single_view["customers"].find({"keys": key}, {"_id": 1}).limit(MOST_SHARING)}
+        found |= _with_key(store, key)
     for key in ([keys.order(evidence.order)] if evidence.order else []) + (
         [keys.delivery(evidence.delivery)] if evidence.delivery else []
     ):
@@ -219,6 +221,13 @@ def _by_keys(store: Store, evidence: Evidence) -> set[str]:
         record = store.identity["party_records"].find_one({"_id": evidence.account}, {"customer_id": 1})
         found |= {record["customer_id"]} if record and record.get("customer_id") else set()
     return found - {None, ""}
+
+
+def _with_key(store: Store, key: str) -> set[str]:
+    """Customers with a look-up key."""
+    kept_as = asked_as(store, key)
+    query = {"keys": kept_as[0] if len(kept_as) == 1 else {"$in": kept_as}}
+    return {d["_id"] for d in store.single_view["customers"].find(query, {"_id": 1}).limit(MOST_SHARING)}
 
 
 def _spellings(email: str | None) -> set[str]:
@@ -392,11 +401,7 @@ def _who_has(store: Store, contacts: set[str], known: set[str]) -> Iterator[tupl
     for contact in sorted(contacts):
         kind, _, value = contact.partition(":")
         asked = [f"email:{value}"] if kind == "e" else [f"phone:+44{value}", *_phone_keys(store, contact, known)]
-        ids = {
-            d["_id"]
-            for key in asked
-            for d in store.single_view["customers"].find({"keys": key}, {"_id": 1}).limit(MOST_SHARING)
-        }
+        ids = {customer for key in asked for customer in _with_key(store, key)}
         path = {"compared.folded": value} if kind == "e" else {"compared.mobiles": f"+44{value}"}
         ids |= {
             r["customer_id"]
@@ -417,7 +422,7 @@ def _phone_keys(store: Store, contact: str, known: set[str]) -> list[str]:
 
 
 def _add_facts(store: Store, person: Person) -> None:
-    for name in ("orders", "interactions", "consents"):
+    for name in ("orders", "interactions", "consents", "flags"):
         collection = store.single_view[name]
         found = {d["_id"]: d for d in find_many(collection, "customer_id", sorted(person.customer_ids))}
         found.update({d["_id"]: d for d in find_many(collection, "party", sorted(person.records))})

@@ -150,3 +150,10 @@ def test_a_wrong_declaration_is_one_sentence_with_its_place(tmp_path: Path, was:
 def test_an_unknown_role_is_answered_with_those_there_are() -> None:
     with pytest.raises(ConfigurationError, match="The roles are: newcomer, contact_centre"):
         load_roles().role("root")
+
+
+@pytest.mark.parametrize("collection", ["control.customer_keys", "control.encryption_keys", "control.encryption_vault"])
+def test_no_role_can_be_given_the_keys_of_sealed_fields(collection: str) -> None:
+    grants = {"reader": {"description": "x", "purposes": ["audit"], "collections": {collection: {"clear": ["_id"]}}}}
+    with pytest.raises(ValueError, match="no role reads it"):
+        Roles.model_validate({**ROLES.model_dump(exclude={"roles", "default"}), "default": {"role": "reader", "purpose": "audit"}, "roles": grants})  # fmt: skip

@@ -14,6 +14,7 @@ from sv_assets.contact_centre.settings import ContactCentreSettings, load_settin
 from sv_assets.customers.find import Question
 from sv_assets.identity.decisions import merge, undo
 from sv_assets.mongo import Document
+from sv_assets.sealing import opened
 from sv_assets_tests.command_line import run_sv
 from sv_assets_tests.retailer import OFFICER, Retailer, day
 
@@ -22,7 +23,9 @@ LEAD = Actor("lee", "contact_centre_lead", "service")
 
 
 def all_cards(shop: Retailer) -> dict[str, Document]:
-    return {card["_id"]: card for card in shop.store.contact_centre[cards.COLLECTION].find({})}
+    """With what is sealed in them in the clear."""
+    found = list(shop.store.contact_centre[cards.COLLECTION].find({}))
+    return {card["_id"]: card for card in opened(shop.store, found)}
 
 
 def id_of(shop: Retailer, email: str) -> str:

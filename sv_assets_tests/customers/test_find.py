@@ -1,5 +1,7 @@
 """Finding somebody: from whatever a caller says, however it is written, by one equality on an index."""
 
+import datetime as dt
+
 import pytest
 
 from sv_assets.contact_centre.calls import refresh_calls
@@ -141,7 +143,9 @@ def test_what_cannot_be_looked_for_is_said_without_the_value(store: Store, said:
 
 
 def test_every_declared_query_is_answered_by_an_index(shop: Retailer) -> None:
-    shop.customer(2, "Jane", "Smith", Email="jane@x.com")  # one merge, so that there is an alias and a history
+    born = dt.datetime(1980, 3, 7, tzinfo=dt.timezone.utc)
+    # One merge, so that there is an alias and a history.
+    shop.customer(2, "Jane", "Smith", Email="jane@x.com", DateOfBirth=born)
     shop.land(
         "crm.contactpreference", {"CustomerId": 1, "Purpose": "m", "Channel": "e", "OptedIn": 1, "RecordedAt": day(1)}
     )

@@ -14,6 +14,9 @@ from sv_assets.landing.retry import retry_quarantined
 from sv_assets.mongo import Document, Store
 from sv_assets.privacy import erase as erasing
 from sv_assets.privacy.erase import STEPS, dry_run, erase, erase_again, unfinished
+from sv_assets.privacy.gather import Gathered, gather
+from sv_assets.sealing import SHREDDED, opened
+from sv_assets.sealing.keys import keyring
 from sv_assets.sources.records import Window
 from sv_assets_tests.privacy.jane import IDENTIFIERS, Estate, found_anywhere
 from sv_assets_tests.retailer import day
@@ -53,6 +56,40 @@ def test_an_erased_person_is_nowhere_and_a_rebuild_and_replay_bring_nothing_back
     assert set(estate.customers()) == {peter, estate.id_of("crm.customer:1003")}
     assert composed_part(estate.customers()[peter]) == after
     assert store.archive["web.web_account_events"].count_documents({}) == 1, "Mary's message is still there"
+
+
+def test_what_was_sealed_for_an_erased_person_is_opened_by_nobody_and_they_get_no_key_again(estate: Estate) -> None:
+    store, jane, mary = estate.store, estate.id_of("crm.customer:1001"), estate.id_of("crm.customer:1003")
+    estate.land("crm.customerflag", {"CustomerId": 1001, "FlagCode": "BEREAVED", "RaisedAt": day(1), "EndedAt": None})
+    estate.land("crm.customerflag", {"CustomerId": 1003, "FlagCode": "VULNERABLE", "RaisedAt": day(1), "EndedAt": None})
+    estate.run()
+    held = sections(gather(store, estate.catalogue, jane))
+    assert held["single_view.customers"][0]["date_of_birth"]["value"] == "1980-03-07"
+    assert [one["flag"] for one in held["single_view.flags"]] == ["bereaved"], "subject access shows what is sealed"
+    backup = list(
+        store.single_view["customers"].find({"_id": {"$in": [jane, mary]}}, {"flags": 1}).sort("flags.flag", 1)
+    )
+    vault = list(store.control["customer_keys"].find({"keyAltNames": jane}))
+    done = erase(store, estate.catalogue, jane, actor="Ann", reason="asked")
+    assert done.found == {}
+    assert done.counts["control.customer_keys shredded"] == 1
+    assert [flag["customer_id"] for flag in store.single_view["flags"].find({})] == [mary]
+    assert flags_in(store, backup) == {jane: SHREDDED, mary: "vulnerable"}
+    assert keyring(store).of_owners([jane])[jane][1] is None
+
+    store.control["customer_keys"].replace_one({"_id": vault[0]["_id"]}, vault[0])
+    keyring(store).forget()
+    assert flags_in(store, backup)[jane] == "bereaved", "the key vault was restored from a backup"
+    erase_again(store, estate.catalogue, actor="Ann")
+    assert flags_in(store, backup) == {jane: SHREDDED, mary: "vulnerable"}
+
+
+def flags_in(store: Store, customers: list[Document]) -> dict[str, str]:
+    return {d["_id"]: d["flags"][0]["flag"] for d in opened(store, customers)}
+
+
+def sections(gathered: Gathered) -> dict[str, list[Document]]:
+    return {section.name: section.documents for section in gathered.sections}
 
 
 def test_orders_stay_for_the_law_without_a_person_and_money_still_adds_up(estate: Estate) -> None:

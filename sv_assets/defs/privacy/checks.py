@@ -2,6 +2,7 @@
 
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.recording import station_check
+from sv_assets.customers.sealed import in_the_clear, unsealed
 from sv_assets.defs.privacy.assets import AUDIENCE, ERASURES, REQUESTS
 from sv_assets.mongo import Store
 from sv_assets.privacy.audience import without_consent
@@ -10,6 +11,7 @@ from sv_assets.privacy.erase import unfinished
 from sv_assets.privacy.requests import list_requests, overdue
 from sv_assets.privacy.retention import overdue as kept_too_long
 from sv_assets.quality.result import Result
+from sv_assets.sealing import load_declaration as load_sealing
 
 
 @station_check(
@@ -80,4 +82,21 @@ def nothing_is_kept_too_long(store: Store) -> Result:
         sentence=f"{late.total:,} documents should have gone two days ago or earlier{': ' + ', '.join(late.removed) if late.total else ''}. "
         "The job `retention` removes them each night.",
         figures={"late": late.total, **late.removed},
+    )
+
+
+@station_check(
+    ERASURES, "Whatever a column feeds that is declared as sensitive is sealed, or left in the clear for a reason."
+)
+def sensitive_fields_are_sealed(store: Store) -> Result:
+    missing = unsealed(load_catalogue(), load_sealing())
+    looked, clear = in_the_clear(store)
+    return Result(
+        "sensitive_fields_are_sealed",
+        ERASURES.to_user_string(),
+        passed=not missing and clear == 0,
+        severity="ERROR",
+        sentence=f"{len(missing):,} sensitive columns feed fields that are not declared: {'; '.join(missing[:10]) or 'none'}. Of {looked:,} "
+        f"documents looked at, {clear:,} have a declared field in the clear. See sv_assets/defs/privacy/encryption.yaml.",
+        figures={"undeclared": len(missing), "looked_at": looked, "in_the_clear": clear},
     )

@@ -1,0 +1,193 @@
+"""Sealing declared fields of documents, and opening whatever is sealed in some."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import bson
+from bson import Binary
+
+from sv_assets.mongo import CODEC, Document, Store
+from sv_assets.sealing.aead import NotAuthentic
+from sv_assets.sealing.declaration import CUSTOMERS, Node, load_declaration
+from sv_assets.sealing.keys import keyring
+from sv_assets.sealing.look_ups import hashed_keys
+from sv_assets.sealing.master import is_off, masters
+from sv_assets.sealing.values import is_sealed, key_of, opened_value, sealed_value
+
+T = TypeVar("T")
+SHREDDED = "[shredded]"
+"""What stands for a value whose key was shredded."""
+UNREADABLE = "[cannot be opened]"
+"""What stands for a value that was changed, or whose key is another now."""
+UNRESOLVED = "unresolved"
+"""The owner of what is nobody's yet: a flag that came before the person it is about."""
+_Memory = dict[Any, Binary]
+
+
+def version(store: Store) -> str:
+    """Changes with whatever makes other bytes of the same document: the declaration, the look-up secret, the switch."""
+    declared = load_declaration()
+    if not declared.collections:
+        return "nothing"
+    return "off" if is_off() else f"{declared.rules}/{masters(store).current}"
+
+
+def seal(store: Store, collection: str, documents: Sequence[Document], owners: Sequence[str | None]) -> list[Document]:
+    """The documents with the declared fields of their collection sealed, each under the key of its owner.
+
+    What is sealed already stays as it is. The same value of one owner always gives the same bytes. Raises ConfigurationError
+    where fields are declared and no master key is configured.
+    """
+    tree = load_declaration().tree(collection)
+    if tree is None or is_off():
+        return list(documents)
+    return _sealed_by(
+        store, documents, owners, lambda document, sealing: _sealed(document, tree, sealing), lambda d: _holds(d, tree)
+    )
+
+
+def seal_changes(store: Store, entries: Sequence[Document], kinds: Collection[str] = ()) -> list[Document]:
+    """Entries of the history of customers with the declared fields of customers sealed: in `document`, and in `changes`.
+
+    Look-up keys of these `kinds` are hashed there.
+    """
+    tree = load_declaration().tree(CUSTOMERS)
+    if tree is None or is_off():
+        return list(entries)
+
+    hashed = hashed_keys(store, kinds)
+
+    def sealed(entry: Document, sealing: "_Sealing") -> Document:
+        result = dict(entry)
+        if isinstance(entry.get("document"), dict):
+            result["document"] = with_keys(_sealed(entry["document"], tree, sealing), "keys")
+        if entry.get("changes"):
+            result["changes"] = [
+                with_keys(change, "from", "to") if change["path"] == "keys" else _sealed_change(change, tree, sealing)
+                for change in entry["changes"]
+            ]
+        return result
+
+    def with_keys(document: Document, *names: str) -> Document:
+        return {
+            **document,
+            **{n: hashed(document[n]) for n in names if isinstance(document.get(n), list)},
+        }
+
+    return _sealed_by(store, entries, [entry["customer_id"] for entry in entries], sealed, lambda entry: True)
+
+
+def _sealed_change(change: Document, tree: Node, sealing: "_Sealing") -> Document:
+    node: Node | None = tree
+    for name in change["path"].split("."):
+        if node is None:
+            break
+        if name not in node:
+            return change
+        node = node[name]
+    return {**change, **{side: _sealed(change[side], node, sealing) for side in ("from", "to") if side in change}}
+
+
+class _Sealing:
+    """The key of one owner, and what was sealed with it already."""
+
+    __slots__ = ("_known", "identifier", "key")
+
+    def __init__(self, identifier: UUID, key: bytes | None) -> None:
+        self.identifier, self.key = identifier, key
+        self._known: _Memory = {}
+
+    def __call__(self, value: Any) -> Binary:
+        said = (str, value) if type(value) is str else bson.encode({"": value}, codec_options=CODEC)
+        known = self._known.get(said)
+        if known is None:
+            known = self._known[said] = sealed_value(self.identifier, self.key, value)
+        return known
+
+
+def _sealed_by(
+    store: Store, documents: Sequence[Document], owners: Sequence[str | None], make: Any, holds: Any
+) -> list[Document]:
+    named = [owner or UNRESOLVED for owner in owners]
+    wanted = {owner for document, owner in zip(documents, named, strict=True) if holds(document)}
+    if not wanted:
+        return list(documents)
+    sealing = {owner: _Sealing(*key) for owner, key in keyring(store).of_owners(wanted).items()}
+    return [
+        make(document, sealing[owner]) if owner in sealing else document
+        for document, owner in zip(documents, named, strict=True)
+    ]
+
+
+def has_clear(collection: str, document: Document) -> bool:
+    """Whether a declared field of the collection is in the clear."""
+    return _holds(document, load_declaration().tree(collection) or {})
+
+
+def _holds(value: Any, node: Node | None) -> bool:
+    """Whether there is something to seal."""
+    if node is None:
+        return not (value is None or value == "" or value == [] or value == {} or is_sealed(value))
+    if isinstance(value, dict):
+        return any(name in value and _holds(value[name], below) for name, below in node.items())
+    return isinstance(value, list) and any(_holds(item, node) for item in value)
+
+
+def _sealed(value: Any, node: Node | None, sealing: _Sealing) -> Any:
+    if node is None:
+        return sealing(value) if _holds(value, None) else value
+    if isinstance(value, dict):
+        changed = {name: _sealed(value[name], below, sealing) for name, below in node.items() if name in value}
+        return {**value, **changed} if changed else value
+    return [_sealed(item, node, sealing) for item in value] if isinstance(value, list) else value
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------------
+
+
+def opened(store: Store, value: T) -> T:
+    """The same with whatever is sealed in it in the clear, for stations and for who has seen to the actor.
+
+    A value whose key was shredded is `SHREDDED`, one that was changed `UNREADABLE`: neither stops the others. One statement, however much is sealed; none where nothing is. Raises
+    ConfigurationError where the master key is missing.
+    """
+    found = set(_all_sealed(value))
+    return cast(T, _replaced(value, open_values(store, found))) if found else value
+
+
+def open_values(store: Store, sealed: Iterable[bytes]) -> Mapping[bytes, Any]:
+    """By sealed value, what it is in the clear."""
+    wanted = {value: key_of(value) for value in sealed if len(value) > 18}
+    keys = keyring(store).by_id(wanted.values()) if wanted else {}
+    found: dict[bytes, Any] = {}
+    for value, identifier in wanted.items():
+        key = keys.get(identifier)
+        try:
+            found[value] = SHREDDED if key is None else opened_value(value, key)
+        except NotAuthentic:
+            found[value] = UNREADABLE
+    return found
+
+
+def _all_sealed(value: Any) -> Iterator[bytes]:
+    kind = type(value)
+    if kind is dict:
+        for item in value.values():
+            kind = type(item)
+            if kind is dict or kind is list or kind is Binary:
+                yield from _all_sealed(item)
+    elif kind is list or kind is tuple:
+        for item in value:
+            yield from _all_sealed(item)
+    elif kind is Binary and value.subtype == 6:
+        yield value
+
+
+def _replaced(value: Any, clear: Mapping[bytes, Any]) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {name: _replaced(item, clear) for name, item in value.items()}
+    if kind is list:
+        return [_replaced(item, clear) for item in value]
+    return clear.get(value, value) if kind is Binary and value.subtype == 6 else value
