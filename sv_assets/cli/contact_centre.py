@@ -153,6 +153,8 @@ def _reach(card: "Document") -> "Document":
 
 
 def _show(card: "Document") -> None:
+    if restricted := card.get("restricted"):
+        console.print(f"[bold red]restricted[/]: {safe(restricted.get('says', ''))}")
     for name, warning in card.get("warnings", {}).items():
         console.print(f"[bold red]{safe(name.replace('_', ' '))}[/]: {safe(warning.get('says', ''))}")
     reach, address = _reach(card), _reach(card).get("address") or {}

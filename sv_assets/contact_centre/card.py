@@ -6,12 +6,36 @@ from sv_assets.contact_centre.reasons import reasons_of
 from sv_assets.contact_centre.settings import ContactCentreSettings
 from sv_assets.mongo import Document
 
+RESTRICTED = "This person restricted the use of their data: they are only stored. For a legal claim or a request of their own, ask the privacy team."
 MOST_CONTACTS = 5
 """So many other e-mail addresses and phone numbers stand on a card."""
 
 
 def card_of(customer: Document, settings: ContactCentreSettings) -> Document:
-    """Who, how to reach them, preferences, what is under way, the latest, likely reasons to call, and warnings."""
+    """Who, how to reach them, preferences, what is under way, the latest, likely reasons to call, and warnings.
+
+    Of somebody who restricted the use of their data (UK GDPR, Art. 18) nothing but the name, and that it is so.
+    """
+    restricted = (customer.get("rights") or {}).get("restricted", False)
+    card = _card(_withheld(customer) if restricted else customer, settings)
+    if restricted:
+        card["restricted"] = {"says": RESTRICTED, "since": customer["rights"].get("restricted_since")}
+    return card
+
+
+def _withheld(customer: Document) -> Document:
+    """A customer of whom only the name is known."""
+    lists = ("emails", "phones", "consents", "flags")
+    return {
+        **{name: customer[name] for name in ("_id", "version", "name")},
+        **{name: [] for name in lists},
+        "open_issues": {"count": 0, "latest": []},
+        "orders": {"count": 0, "totals": [], "latest": []},
+        "interactions": {"count": 0, "latest": []},
+    }
+
+
+def _card(customer: Document, settings: ContactCentreSettings) -> Document:
     issues = customer["open_issues"]
     return {
         "_id": customer["_id"],

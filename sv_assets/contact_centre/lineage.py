@@ -13,6 +13,7 @@ def of_cards() -> Lineage:
         "reach": ("email", "phone", "address", "emails", "phones"),
         "preferences": ("consents",),
         "warnings": ("flags",),
+        "restricted": ("rights",),
         "reasons": ("open_issues", "orders", "interactions"),
         "open": ("open_issues",),
         "orders": ("orders",),

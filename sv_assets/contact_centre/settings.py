@@ -12,7 +12,7 @@ from sv_assets.catalogue.entry import Duration, Entry, load_entry
 from sv_assets.mongo import content_hash
 
 DEFAULT = Path(__file__).resolve().parents[1] / "defs" / "contact_centre" / "settings.yaml"
-CARD_VERSION = 1
+CARD_VERSION = 2
 """Goes up with each change of what is made of the same customer; every card is then made again."""
 About = Literal["delivery", "issue", "order", "repeat"]
 WORDS: dict[str, frozenset[str]] = {

@@ -69,6 +69,20 @@ def summary(corrections: list[Document], statements: list[Document]) -> Document
     }
 
 
+def may_be_used_for(customer: Document, purpose: str) -> bool:
+    """False where the customer restricted the use of their data, or objected to this purpose: for whoever scores or contacts."""
+    said = customer.get("rights") or {}
+    return not said.get("restricted") and not {purpose, EVERY} & set(said.get("objections", ()))
+
+
+def kept_out(store: Store, customer_ids: Iterable[str], purpose: str) -> set[str]:
+    """Of these customers those whose data may not be used for a purpose."""
+    if not are_any(store):
+        return set()
+    found = find_many(store.single_view["customers"], "_id", customer_ids, {"rights": 1})
+    return {customer["_id"] for customer in found if not may_be_used_for(customer, purpose)}
+
+
 def answer_of(statement: Document) -> Document:
     """A statement on consent, as an answer."""
     return {

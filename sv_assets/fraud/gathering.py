@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sv_assets.customers.readers import GONE
+from sv_assets.customers.rights import kept_out
 from sv_assets.fraud.cases import case_id, is_fraud
 from sv_assets.fraud.collections import CASES, FACTS, SCORES, SIGNALS, STATE
 from sv_assets.fraud.facts import document_of
@@ -25,12 +26,14 @@ STATION = "fraud"
 """Its name on the work lists of orders and customers."""
 EVALUATE = "signals"
 """The work list on the facts."""
+PURPOSE = "fraud_prevention"
+"""What orders are looked at for: who restricted the use of their data, or objected to this, is left out."""
 BATCH_ORDERS = 500
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The facts of some orders as they are now, and the ids of orders that have none (gone, or of no known moment)."""
+    """The facts of some orders as they are now, and the ids of those that have none: gone, of no known moment, or left out."""
 
     facts: list[Document]
     none: list[str]
@@ -85,9 +88,10 @@ def gathered(store: Store, orders: Sequence[Document], settings: FraudSettings) 
     parties = {p["_id"]: p for p in find_many(store.identity["party_records"], "_id", wanted, fields)}
     merges = _merges_of(store, {order["customer_id"] for order in orders if order.get("customer_id")})
     confirmed = _confirmed(store, [order["_id"] for order in orders])
+    left_out = kept_out(store, {order["customer_id"] for order in orders if order.get("customer_id")}, PURPOSE)
     facts, none = [], []
     for order in orders:
-        fact = document_of(
+        fact = None if order.get("customer_id") in left_out else document_of(
             order, parties.get(order.get("party")), merges.get(order.get("customer_id") or "", ()), order["_id"] in confirmed, settings
         )  # fmt: skip
         if fact is None:

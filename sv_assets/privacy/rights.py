@@ -9,7 +9,7 @@ import uuid
 from typing import Any, Literal
 
 from sv_assets import sealing
-from sv_assets.customers.rights import CORRECTIONS, EVERY, INDEXES, STATEMENTS
+from sv_assets.customers.rights import CORRECTIONS, EVERY, INDEXES, STATEMENTS, may_be_used_for
 from sv_assets.customers.values import ADDRESS_PARTS, NAME_PARTS
 from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.identity.compared import Description, PostalAddress, compared_form
@@ -18,6 +18,7 @@ from sv_assets.identity.settings import load_settings
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes
 from sv_assets.worklist import mark_pending
 
+__all__ = ["FIELDS", "consents", "may_be_used_for", "objects", "rectify", "restrict", "said_by", "undo"]
 Field = Literal["name", "email", "phone", "date_of_birth", "address"]
 FIELDS: tuple[Field, ...] = ("name", "email", "phone", "date_of_birth", "address")
 STATION = "customers"
@@ -80,12 +81,6 @@ def said_by(store: Store, customer_id: str) -> list[Document]:
         for document in store.single_view[name].find({"customer_id": {"$in": ids}})
     ]
     return sorted(found, key=lambda d: (d["at"], d["_id"]), reverse=True)
-
-
-def may_be_used_for(customer: Document, purpose: str) -> bool:
-    """False where the customer restricted the use of their data, or objected to this purpose: for whoever scores or contacts."""
-    rights = customer.get("rights") or {}
-    return not rights.get("restricted") and not {purpose, EVERY} & set(rights.get("objections", ()))
 
 
 def _record(store: Store, name: str, customer_id: str, what: Document, actor: str, evidence: str) -> Document:

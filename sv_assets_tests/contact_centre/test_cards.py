@@ -14,6 +14,8 @@ from sv_assets.contact_centre.settings import ContactCentreSettings, load_settin
 from sv_assets.customers.find import Question
 from sv_assets.identity.decisions import merge, undo
 from sv_assets.mongo import Document
+from sv_assets.privacy.rights import restrict
+from sv_assets.privacy.rights import undo as undone
 from sv_assets.sealing import opened
 from sv_assets_tests.command_line import run_sv
 from sv_assets_tests.retailer import OFFICER, Retailer, day
@@ -222,3 +224,26 @@ def test_a_look_up_takes_no_more_than_its_statements(shop: Retailer) -> None:
         assert look_up.by_id(shop.store, jane, actor=AGENT)
     taken = (dt.datetime.now(dt.timezone.utc) - started) / 20
     assert taken < dt.timedelta(milliseconds=100), taken
+
+
+def test_a_card_of_who_restricted_their_data_says_that_and_nothing_more(shop: Retailer) -> None:
+    jane = id_of(shop, "jane@x.com")
+    shop.land("crm.customerflag", {"CustomerId": 1, "FlagCode": "BEREAVED", "RaisedAt": day(1), "EndedAt": None})
+    shop.run()
+    refresh = cards.refresh_cards
+    refresh(shop.store)
+    before = all_cards(shop)[jane]
+    said = restrict(shop.store, jane, actor="Ann", evidence="letter")
+    shop.run()
+    refresh(shop.store)
+    card = look_up.by_id(shop.store, jane, actor=LEAD)
+    assert card is not None
+    assert card["who"] == {"name": before["who"]["name"], "date_of_birth": None}
+    assert card["restricted"]["since"] == said["at"]
+    assert not any(card["reach"].values()) and card["warnings"] == {} and card["reasons"] == []
+    assert_true_to_customers(shop)
+    undone(shop.store, said["_id"], actor="Ann", reason="settled")
+    shop.run()
+    refresh(shop.store)
+    after = all_cards(shop)[jane]
+    assert {n: after[n] for n in ("who", "reach", "warnings")} == {n: before[n] for n in ("who", "reach", "warnings")}

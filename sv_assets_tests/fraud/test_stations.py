@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sv_assets.mongo import Store
+from sv_assets.privacy.rights import objects, restrict, undo
 from sv_assets_tests.fraud.shop import run, signals, waiting
 from sv_assets_tests.retailer import Retailer, day
 
@@ -112,3 +113,23 @@ def test_stations_that_come_to_fraud_late_begin_with_all_orders(shop: Retailer) 
     assert waiting(shop.store) == 0
     work(shop)
     assert {n: signals(shop.store, n) for n in (1, 2)} == before
+
+
+def test_orders_of_who_restricted_their_data_are_not_scored_and_come_back_when_that_is_undone(shop: Retailer) -> None:
+    omar = shop.customer_ids()["sales.account:12"]
+    before, janes = signals(shop.store, 2), signals(shop.store, 1)
+    for say in (
+        lambda: restrict(shop.store, omar, actor="Ann", evidence="letter"),
+        lambda: objects(shop.store, omar, "fraud_prevention", actor="Ann", evidence="letter"),
+    ):
+        said = say()
+        work(shop)
+        for name in ("facts", "signals"):
+            left = [one["_id"] for one in shop.store.fraud[name].find({})]
+            assert left == ["sales.orderheader:1"], name
+        assert signals(shop.store, 1) == janes
+        score = shop.store.fraud["scores"].find_one({"_id": "sales.orderheader:2"})
+        assert score is None or score["gone"]
+        undo(shop.store, said["_id"], actor="Ann", reason="settled")
+        work(shop)
+        assert signals(shop.store, 2) == before

@@ -42,6 +42,7 @@ RECENT_DAYS = 28
             "reach": "How to reach them.",
             "preferences": "What they agreed to, by purpose and channel.",
             "warnings": "What to be mindful of, as far as the role sees it.",
+            "restricted": "That the use of their data is restricted, where it is: then nothing but the name stands here.",
             "reasons": "Why they may be calling, the likeliest first.",
             "open": "Deliveries and complaints under way.",
             "orders": "Orders in sums, and the latest.",
