@@ -19,9 +19,9 @@ from sv_assets.ledger import VARIABLE, Erased, Policy, contact_trace, record_tra
 from sv_assets.local.servers import end_process, start_mongo
 from sv_assets.mongo import Store, open_store
 from sv_assets.privacy.bundle import write_bundle
+from sv_assets.privacy.evidence import Evidence
 from sv_assets.privacy.gather import gather
 from sv_assets.privacy.requests import identify
-from sv_assets.privacy.subject import Evidence
 from sv_assets.sources.records import Batch, Record
 
 BATCH = 2000

@@ -35,6 +35,7 @@ from sv_assets.identity.party import refresh_party_records
 from sv_assets.identity.resolution import refresh_identities
 from sv_assets.local.servers import end_process, start_mongo
 from sv_assets.mongo import Document, Store, bulk_write, open_store
+from sv_assets.sealing.master import is_off
 from sv_assets.settings import PROJECT_ROOT
 from sv_assets.worklist import mark_pending
 
@@ -66,6 +67,7 @@ def measure_serving(customers: int) -> dict[str, Any]:
     one, eight = _summary([alone]), _summary(together)
     return {
         "customers": int(composed["customers"]),
+        "sealing": "off" if is_off() else "on",
         **one,
         "eight_clients": eight,
         "compose_per_s": round(composed["customers"] / composed["seconds"]),

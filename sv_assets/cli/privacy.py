@@ -2,8 +2,6 @@
 
 import csv
 import datetime as dt
-import getpass
-import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +9,13 @@ import typer
 
 from sv_assets.cli import privacy_keys
 from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, safe, table
+from sv_assets.cli.privacy_rights import By, actor_of, consent, objects, rectify, restrict, undo
 from sv_assets.errors import ConfigurationError, SvError
 
 if TYPE_CHECKING:
     from sv_assets.mongo import Document, Store
+    from sv_assets.privacy.evidence import Candidate, Evidence
     from sv_assets.privacy.plan import Plan
-    from sv_assets.privacy.subject import Candidate, Evidence
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,10 +37,6 @@ Confirmed = Annotated[
     str | None, typer.Option("--confirmed-by", help="Who has seen other proof, if evidence is short.")
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; with --confirmed-by: which proof was seen.")]
-By = Annotated[str, typer.Option("--by", help="Who records this.", show_default="you")]
-EvidenceOption = Annotated[
-    str, typer.Option("--evidence", help="What shows it: a letter, a call, a ticket. No personal data.")
-]
 
 
 @app.command()
@@ -60,7 +55,7 @@ def access(
     store = store_from_environment()
     evidence = _evidence(email, phone, born, postcode, house, surname, name, account, order, delivery, customer)
     who = _identified(store, evidence, confirmed_by, json)
-    request = requests.file_request(store, "access", who, actor=_actor(by), reason=reason, confirmed_by=confirmed_by)
+    request = requests.file_request(store, "access", who, actor=actor_of(by), reason=reason, confirmed_by=confirmed_by)
     result: Document = {
         "request": request["_id"],
         "proofs": list(who.proofs),
@@ -121,7 +116,7 @@ def erase_person(
         plan = erase.dry_run(store, catalogue, who.customer_id)
         _show_plan(plan, json)
         return
-    request = requests.file_request(store, "erasure", who, actor=_actor(by), reason=reason, confirmed_by=confirmed_by)
+    request = requests.file_request(store, "erasure", who, actor=actor_of(by), reason=reason, confirmed_by=confirmed_by)
     erasure = requests.carry_out_erasure(store, catalogue, request["_id"], verify=verify, advance=_step)
     if json:
         print_json({"request": request["_id"], **_told(erasure)})
@@ -163,111 +158,6 @@ def _show_plan(plan: "Plan", json: bool) -> None:
     for why, number in plan.joined.items():
         console.print(f"{number} records: {why}")
     console.print(f"{len(plan.others)} neighbours stay as they are. Nothing was written: add --yes to do it.")
-
-
-@app.command()
-def rectify(
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
-    field: Annotated[str, typer.Option("--field", help="name, email, phone, date_of_birth or address.")],
-    value: Annotated[
-        str,
-        typer.Option(
-            "--value", help='The right value; of a name or address in parts: \'{"first": "Jane", "last": "Smyth"}\'.'
-        ),
-    ],
-    evidence: EvidenceOption,
-    by: By = "",
-    json: JsonOption = False,
-) -> None:
-    """Put a value right: it wins over what all sources say, until it is undone."""
-    from sv_assets.mongo import store_from_environment
-    from sv_assets.privacy import rights
-
-    read: Any = value
-    if field in ("name", "address"):
-        try:
-            read = json_module.loads(value)
-        except ValueError:
-            raise ConfigurationError(f"--value of a {field} is JSON with its parts.") from None
-    if field not in rights.FIELDS:
-        raise ConfigurationError(f"--field {field}: allowed are {', '.join(rights.FIELDS)}.")
-    made = rights.rectify(store_from_environment(), customer, field, read, actor=_actor(by), evidence=evidence)
-    _recorded(made, json)
-
-
-@app.command()
-def restrict(
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
-    evidence: EvidenceOption,
-    by: By = "",
-    json: JsonOption = False,
-) -> None:
-    """Only store a customer's data from now on: no marketing, no scoring, marked for the contact centre."""
-    from sv_assets.mongo import store_from_environment
-    from sv_assets.privacy import rights
-
-    _recorded(rights.restrict(store_from_environment(), customer, actor=_actor(by), evidence=evidence), json)
-
-
-@app.command("object")
-def objects(
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
-    evidence: EvidenceOption,
-    purpose: Annotated[str, typer.Option("--purpose", help="What they object to; `*`: everything.")] = "marketing",
-    by: By = "",
-    json: JsonOption = False,
-) -> None:
-    """Record that a customer objects to a purpose."""
-    from sv_assets.mongo import store_from_environment
-    from sv_assets.privacy import rights
-
-    _recorded(rights.objects(store_from_environment(), customer, purpose, actor=_actor(by), evidence=evidence), json)
-
-
-@app.command()
-def consent(
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
-    channel: Annotated[str, typer.Option("--channel", help="email, sms, phone, post; `*` to withdraw all.")],
-    give: Annotated[bool, typer.Option("--give/--withdraw", help="Given or withdrawn.")],
-    evidence: EvidenceOption,
-    purpose: Annotated[str, typer.Option("--purpose", help="What for.")] = "marketing",
-    by: By = "",
-    json: JsonOption = False,
-) -> None:
-    """Record that a customer gives or withdraws consent; it stands over what sources were told before."""
-    from sv_assets.mongo import store_from_environment
-    from sv_assets.privacy import rights
-
-    made = rights.consents(
-        store_from_environment(), customer, purpose, channel, give, actor=_actor(by), evidence=evidence
-    )
-    _recorded(made, json)
-
-
-@app.command()
-def undo(
-    identifier: Annotated[str, typer.Argument(metavar="ID", help="Of a correction or statement: r-…")],
-    reason: Annotated[str, typer.Option("--reason", help="Why.")],
-    by: By = "",
-    json: JsonOption = False,
-) -> None:
-    """Take back a correction, restriction, objection or consent; it stays on record."""
-    from sv_assets.mongo import store_from_environment
-    from sv_assets.privacy import rights
-
-    _recorded(rights.undo(store_from_environment(), identifier, actor=_actor(by), reason=reason), json)
-
-
-def _recorded(made: "Document", json: bool) -> None:
-    shown = {
-        name: made[name]
-        for name in ("_id", "customer_id", "kind", "field", "purpose", "channel", "granted", "at", "undone")
-        if name in made
-    }
-    if json:
-        print_json(shown)
-    else:
-        console.print(f"{made['_id']} is recorded and counts from the next run on: [bold]sv run[/].")
 
 
 @app.command()
@@ -377,7 +267,7 @@ def actions(
 ) -> None:
     """What the owners of the legacy systems must do after erasures: which rows, in which tables."""
     from sv_assets.mongo import store_from_environment
-    from sv_assets.privacy.erase import ACTIONS
+    from sv_assets.privacy.erasure_steps import ACTIONS
 
     store = store_from_environment()
     query: Document = {"erasure": erasure} if erasure else {}
@@ -431,7 +321,7 @@ def again(
     store = store_from_environment()
     path = ledger or copy_file()
     added = take_in(store, path) if path is not None and (ledger or path.exists()) else 0
-    erased = erase_again(store, load_catalogue(), actor=_actor(by), advance=_step)
+    erased = erase_again(store, load_catalogue(), actor=actor_of(by), advance=_step)
     told = {"ledger_entries_added": added, "erased_again": len(erased)}
     print_json(told) if json else table("After the restore", ["", "number"], told.items())
 
@@ -443,7 +333,7 @@ def _evidence(
     email: str | None, phone: str | None, born: str | None, postcode: str | None, house: str | None, surname: str | None,
     name: str | None, account: str | None, order: str | None, delivery: str | None, customer: str | None,
 ) -> "Evidence":  # fmt: skip
-    from sv_assets.privacy.subject import Evidence
+    from sv_assets.privacy.evidence import Evidence
 
     try:
         date = dt.date.fromisoformat(born) if born else None
@@ -472,9 +362,10 @@ def _identified(store: "Store", evidence: "Evidence", confirmed_by: str | None, 
         raise
 
 
-def _actor(by: str) -> str:
-    return by or getpass.getuser()
-
-
 def _step(name: str) -> None:
     errors.print(f"  {name}", markup=False)
+
+
+for command in (rectify, restrict, consent, undo):
+    app.command()(command)
+app.command("object")(objects)

@@ -16,52 +16,44 @@ message was sent. So who comes back as a new customer, under a new key, is a new
 import datetime as dt
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from pymongo import UpdateOne
 
 from sv_assets.catalogue.entry import Const
-from sv_assets.catalogue.entry import Entry as Mapped
-from sv_assets.catalogue.feeds import OrderReference, Reference
+from sv_assets.catalogue.feeds import OrderReference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.landing.documents import as_moment, field_path, field_value
+from sv_assets.landing.documents import field_path, field_value
+from sv_assets.landing.told import (
+    REFERENCES,
+    Told,
+    order_references,
+    references,
+    told_by,
+    told_by_message,
+    told_by_raw,
+)
 from sv_assets.ledger import (
     Entry,
     Ledger,
     Policy,
     Trace,
-    contact_trace,
     contacts_in,
     email_contact,
-    name_forms,
     open_ledger,
-    order_trace,
     phone_contact,
     record_trace,
     revision,
 )
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches
 from sv_assets.sources.keys import key_text, key_value
-from sv_assets.sources.messages import Message, Opened
+from sv_assets.sources.messages import Opened
 from sv_assets.sources.records import Batch, Deletion, Record, Rejected
 
 _BOOKKEEPING = ("system", "table", "op", "extracted_at", "run_id", "deleted", "version", "key", "sent_at")
-ORDER_PARTS = ("order_line", "payment", "refund", "delivery")
-_REFERENCES = ("order", "order_line", "payment", "refund", "delivery")
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a row says of who it is about: traces that decide by themselves, those that decide only of what is older than
-    the erasure, and the moments that it names."""
-
-    own: Trace
-    decisive: tuple[Trace, ...]
-    doubtful: tuple[Trace, ...]
-    moments: tuple[dt.datetime, ...]
 
 
 class Suppression:
@@ -245,125 +237,6 @@ class Suppression:
         ]
 
 
-# --- what a row says ------------------------------------------------------------------------------------------------------
-
-
-def told_by(
-    catalogue: Catalogue, source: Source, key: str, fields: Document, sent_at: dt.datetime | None = None
-) -> Told:
-    """What a landed row, or one that is to land, says of who it is about."""
-    feeds = source.entry.feeds
-    decisive: list[Trace] = []
-    doubtful: list[Trace] = []
-    moments: list[dt.datetime] = [sent_at] if sent_at else []
-    for reference in references(source):
-        value = key_value(field_value(source, fields, reference.key))
-        if value is not None and not isinstance(value, (dict, list)):
-            decisive.append(record_trace(catalogue.referred(source, reference).key, key_text(value)))
-    contacts = _contacts(source, fields)
-    for feed, order in order_references(source):
-        if feed not in ORDER_PARTS and contacts:
-            continue  # who calls about an order may be another than who placed it
-        value = key_value(field_value(source, fields, order.id or order.number))
-        if value is None or isinstance(value, (dict, list)):
-            continue
-        orders = catalogue.order_source(order.system or source.system)
-        trace = order_trace(orders.key, "id" if order.id else "number", key_text(value))
-        (decisive if feed in ORDER_PARTS else doubtful).append(trace)
-    said: Iterable[Mapped | None] = (
-        feeds.party,
-        feeds.order,
-        feeds.interaction,
-        feeds.delivery,
-        feeds.payment,
-        feeds.refund,
-    )
-    for mapping in (*said, *feeds.consent):
-        for name in ("observed_at", "placed_at", "at", "paid_at", "refunded_at"):
-            if mapping is not None and (at := as_moment(field_value(source, fields, getattr(mapping, name, None)))):
-                moments.append(at)
-    doubtful += contacts
-    return Told(record_trace(source.key, key), tuple(decisive), tuple(doubtful), tuple(moments))
-
-
-def told_by_raw(source: Source, key: str, raw: Mapping[str, Any]) -> Told:
-    """The same of what could not be converted: its key, and the contacts anywhere in it."""
-    text = "\n".join(_texts(raw))
-    sent_at = raw.get("sent_at")
-    contacts = tuple(contact_trace(contact) for contact in sorted(contacts_in(text)))
-    return Told(record_trace(source.key, key), (), contacts, (sent_at,) if isinstance(sent_at, dt.datetime) else ())
-
-
-def told_by_message(catalogue: Catalogue, source: Source, opened: Opened) -> Told:
-    """The same of a message, opened or not."""
-    content, message = opened.content, opened.message
-    if isinstance(content, Record):
-        return told_by(catalogue, source, content.key_text, content.fields, message.sent_at)
-    return told_by_raw(source, content.key_text, raw_text(message))
-
-
-def raw_text(message: Message) -> dict[str, Any]:
-    return {"body": message.body, "payload": message.payload, "sent_at": message.sent_at}
-
-
-def references(source: Source) -> Iterable[Reference]:
-    """The references by which a row belongs to a person (not those by which it says that two are one)."""
-    feeds = source.entry.feeds
-    if feeds.address:
-        yield feeds.address.party
-    for feed in (feeds.order, feeds.interaction, *feeds.consent):
-        if feed is not None and isinstance(feed.party, Reference):
-            yield feed.party
-
-
-def order_references(source: Source) -> Iterable[tuple[str, OrderReference]]:
-    feeds = source.entry.feeds
-    for name in (*ORDER_PARTS, "interaction"):
-        feed = getattr(feeds, name)
-        if feed is not None and feed.order is not None:
-            yield name, feed.order
-    if feeds.party is not None:
-        for quoted in feeds.party.quotes:
-            yield "party", quoted
-
-
-def _contacts(source: Source, fields: Document) -> list[Trace]:
-    """The contacts of the person that a row describes: by its feed, or where it has none, by the columns declared as contacts."""
-    party = source.entry.feeds.party
-    if party is not None:
-        specs = [*party.email, *party.phone]
-        first, last, full = (
-            field_value(source, fields, getattr(party.name, part)) for part in ("first", "last", "full")
-        )
-    else:
-        specs = [name for name, kind in source.entry.pii.items() if kind == "contact"]
-        first = last = full = None
-    values = [value for spec in specs if isinstance(value := field_value(source, fields, spec), str)]
-    contacts = sorted({contact for value in values for contact in contacts_in(value)})
-    names = sorted(name_forms(_text(first), _text(last), _text(full)))
-    return [contact_trace(contact, name) for contact in contacts for name in (None, *names)]
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, bytes):
-        yield value.decode(errors="replace")
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-
-
-# --- what that means --------------------------------------------------------------------------------------------------------
-
-
 Decided = tuple[Entry | None, Trace | None]
 """The entry for which a row may not land as it is, and where only a doubtful trace says so, that trace."""
 
@@ -393,7 +266,7 @@ def _is_of_after(told: Told, entry: Entry) -> bool:
 
 def _is_of_an_order(source: Source, told: Told, entry: Entry) -> bool:
     """True for an order, and for what is a part of one, of who was erased: the law may want it."""
-    return any(source.feeds_into(feed) for feed in _REFERENCES) and (
+    return any(source.feeds_into(feed) for feed in REFERENCES) and (
         entry.action == "reduce" or bool(told.decisive) or source.feeds_into("order")
     )
 

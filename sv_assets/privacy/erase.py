@@ -1,103 +1,22 @@
 """Erasure: a person goes out of every collection, file and log, and what the law wants of them stays without them.
 
-| step        | what it does                                                                                              |
-|-------------|-----------------------------------------------------------------------------------------------------------|
-| ledger      | keyed hashes of all that they are known by: from here on no way into landing lets them in                  |
-| withdraw    | their landed rows are marked as deleted, their orders reduced                                              |
-| stations    | identity, facts and customers take back what was made of those rows: also in their neighbours' documents   |
-| landing … consumers | what is left goes for good, in every collection that is declared, and in those that are not        |
-| keys        | the keys that their values were sealed with are shredded: copies of those in backups can be opened by nobody |
-| neighbours  | their ids go out of the documents, history and events of others                                            |
-| files       | Dagster's history and the logs                                                                             |
-| compact     | the space of what was deleted is given back, where the server can                                          |
-| verify      | a byte search for everything that they were known by                                                       |
-| finish      | what the owners of legacy systems must do is listed; the plan itself is erased                             |
-
-Each step is safe to repeat. What is done stands in `control.erasures`, so that an erasure that was killed goes on.
+The steps stand in `erasure_steps`. What is done stands in `control.erasures`, so that an erasure that was killed goes on.
 """
 
 import datetime as dt
-import logging
-import re
-import secrets
-import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from pymongo import UpdateOne
-from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
-
-from sv_assets import settings
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
-from sv_assets.customers.customers import refresh_customers
-from sv_assets.customers.facts import refresh_facts
-from sv_assets.customers.orders import ORDERS
-from sv_assets.errors import SvError, TransientError
-from sv_assets.identity.party import refresh_party_records
-from sv_assets.identity.resolution import refresh_identities
-from sv_assets.landing.documents import MISSING
-from sv_assets.landing.suppression import reduce_landed
+from sv_assets.errors import SvError
 from sv_assets.lease import lease
-from sv_assets.ledger import customer_trace, open_ledger, write
-from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches, insert_missing
-from sv_assets.privacy import search
-from sv_assets.privacy.declaration import Declaration, Held, collections_of, load_declaration
-from sv_assets.privacy.plan import HISTORY, Plan, ledger_entries, legacy_actions, make_plan
+from sv_assets.ledger import customer_trace, open_ledger
+from sv_assets.mongo import Store, find_many, in_batches
+from sv_assets.privacy.declaration import load_declaration
+from sv_assets.privacy.erasure_steps import COLLECTION, STEPS, Erasure, Work, delete, run_stations
+from sv_assets.privacy.plan import Plan, make_plan
 from sv_assets.sealing.keys import owners, shred
-from sv_assets.worklist import mark_pending
-
-log = logging.getLogger(__name__)
-COLLECTION, ACTIONS = "erasures", "legacy_actions"
-GONE = search.ERASED
-_OWN = {("control", name) for name in (COLLECTION, ACTIONS, "erased", "erasure_ledger", "leases")}
-_BY_STATION = ("landing", "archive", "identity", "single_view")
-
-
-@dataclass
-class Erasure:
-    """An erasure under way, or done. `counts`: by step, what was removed; `found`: what the byte search still found, by place."""
-
-    id: str
-    plan: Plan | None
-    """None when it is done."""
-    at: dt.datetime
-    actor: str
-    reason: str
-    done: list[str] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    found: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Work:
-    store: Store
-    catalogue: Catalogue
-    declared: Declaration
-    erasure: Erasure
-
-    @property
-    def plan(self) -> Plan:
-        assert self.erasure.plan is not None, "an erasure under way has its plan"
-        return self.erasure.plan
-
-    def count(self, name: str, number: int) -> None:
-        if number:
-            self.erasure.counts[name] = self.erasure.counts.get(name, 0) + number
-
-
-def run_stations(store: Store, catalogue: Catalogue) -> None:
-    """Bring everything behind landing up to what has landed."""
-    refresh_party_records(store, catalogue)
-    refresh_identities(store)
-    for station in (ORDERS, INTERACTIONS, CONSENTS, FLAGS):
-        refresh_facts(store, catalogue, station)
-    refresh_customers(store, catalogue)
 
 
 def dry_run(store: Store, catalogue: Catalogue, customer_id: str) -> Plan:
@@ -142,7 +61,7 @@ def erase(
         {"_id": erasure.id, "state": "running", "begun_at": erasure.at, "actor": actor, "reason": reason, "request": request,
          "planned": plan.counts, "plan": plan.as_document(), "done": []}
     )  # fmt: skip
-    return _go_on(_Work(store, catalogue, load_declaration(), erasure), verify, advance)
+    return _go_on(Work(store, catalogue, load_declaration(), erasure), verify, advance)
 
 
 def resume(
@@ -166,7 +85,7 @@ def resume(
         found["done"],
         found.get("counts", {}),
     )
-    return _go_on(_Work(store, catalogue, load_declaration(), erasure), verify, advance)
+    return _go_on(Work(store, catalogue, load_declaration(), erasure), verify, advance)
 
 
 def finished(store: Store, request_id: str) -> Erasure | None:
@@ -192,7 +111,7 @@ def unfinished(store: Store) -> list[str]:
     return sorted(d["_id"] for d in store.control[COLLECTION].find({"state": "running"}, {"_id": 1}))
 
 
-def _go_on(work: _Work, verify: bool, advance: Callable[[str], None]) -> Erasure:
+def _go_on(work: Work, verify: bool, advance: Callable[[str], None]) -> Erasure:
     erasure = work.erasure
     with lease(work.store, "erasure"):
         for name, step in STEPS.items():
@@ -206,378 +125,6 @@ def _go_on(work: _Work, verify: bool, advance: Callable[[str], None]) -> Erasure
                 {"$set": {"done": erasure.done, "counts": erasure.counts, "found": erasure.found}},
             )
     return erasure
-
-
-# --- the steps --------------------------------------------------------------------------------------------------------------
-
-
-def _ledger(work: _Work) -> None:
-    entries = ledger_entries(work.catalogue, work.declared, work.plan)
-    write(work.store, work.erasure.id, work.erasure.at, entries, work.declared.policy)
-
-
-def _withdraw(work: _Work) -> None:
-    now = work.erasure.at
-    for key, ids in work.plan.rest.items():
-        source = work.catalogue.source(key)
-        updates = []
-        for identifier in ids:
-            gone: Document = {
-                "_sv.deleted": True,
-                "_sv.op": MISSING,
-                "_sv.extracted_at": now,
-                "_sv.hash": content_hash({"_id": identifier, "at": now}),
-            }
-            if source.stations:
-                gone["_sv.pending"] = source.stations
-            updates.append(UpdateOne({"_id": identifier}, {"$set": gone}))
-        bulk_write(work.store.landing[key], updates)
-    for key, ids in work.plan.kept.items():
-        source = work.catalogue.source(key)
-        work.count(
-            f"landing.{key} reduced", reduce_landed(work.store, work.catalogue, source, ids, work.declared.policy)
-        )
-
-
-def _stations(work: _Work) -> None:
-    run_stations(work.store, work.catalogue)
-
-
-def _landing(work: _Work) -> None:
-    for key, ids in work.plan.rest.items():
-        work.count(f"landing.{key}", _delete(work.store, "landing", key, "_id", ids))
-    for key, ids in work.plan.messages.items():
-        work.count(f"archive.{key}", _delete(work.store, "archive", key, "_id", ids))
-    work.count("control.quarantine", _delete(work.store, "control", "quarantine", "_id", work.plan.quarantined))
-
-
-def _identity(work: _Work) -> None:
-    store, plan = work.store, work.plan
-    with lease(store, "identity"):
-        for name, path, values in (
-            ("links", "ends", plan.records),
-            ("review", "records", plan.records),
-            ("clusters", "_id", plan.customer_ids),
-            ("aliases", "customer_id", plan.customer_ids),
-            ("aliases", "_id", plan.customer_ids),
-            ("party_records", "_id", plan.records),
-        ):
-            work.count(f"identity.{name}", _delete(store, "identity", name, path, values))
-        decisions = [d["_id"] for d in find_many(store.identity["decisions"], "records", plan.records, {"_id": 1})]
-        work.count(
-            "identity.decisions",
-            _delete(store, "identity", "decisions", "of", decisions)
-            + _delete(store, "identity", "decisions", "_id", decisions),
-        )
-        about = [*plan.customer_ids, *plan.others]
-        events = {event["_id"]: event for event in find_many(store.identity["events"], "customer_ids", about)}
-        work.count("identity.events", _events(work, list(events.values())))
-        _homes(work)
-        _values(work)
-        _models(work)
-
-
-def _events(work: _Work, events: list[Document]) -> int:
-    """Events about them alone go; in those about others their ids are replaced. Returns how many that were."""
-    ids = set(work.plan.customer_ids)
-    collection = work.store.identity["events"]
-    pattern = search.pattern_of([*work.plan.customer_ids, *work.plan.records])
-    changed = 0
-    for event in events:
-        if set(event["customer_ids"]) <= ids:
-            collection.delete_one({"_id": event["_id"]})
-            changed += 1
-        elif pattern is not None and search.in_document(event, pattern):
-            _replace(collection, event, pattern)
-            changed += 1
-    return changed
-
-
-def _replace(collection: Collection[Document], document: Document, pattern: re.Pattern[bytes]) -> None:
-    """The same document without what the pattern finds; under another id, where that is found in it."""
-    made = search.without(document, pattern)
-    for name in ("customer_ids", "records"):
-        if isinstance(made.get(name), list):
-            made[name] = [item for item in made[name] if item != GONE]
-    if made["_id"] == document["_id"]:
-        collection.replace_one({"_id": made["_id"]}, made)
-        return
-    made["_id"] = f"{GONE}:{secrets.token_hex(8)}"
-    collection.insert_one(made)
-    collection.delete_one({"_id": document["_id"]})
-
-
-def _homes(work: _Work) -> None:
-    households = work.store.identity["households"]
-    ids = work.plan.customer_ids
-    for home in list(find_many(households, "customers", ids)):
-        left = [customer for customer in home["customers"] if customer not in ids]
-        if len(left) < 2:
-            households.delete_one({"_id": home["_id"]})
-        else:
-            households.update_one({"_id": home["_id"]}, {"$set": {"customers": left}})
-
-
-def _values(work: _Work) -> None:
-    """Keys and values that were too frequent to be evidence, where nobody has them any more."""
-    identity = work.store.identity
-    dead = [d["_id"] for d in find_many(identity["dead_keys"], "_id", work.plan.keys, {"_id": 1})]
-    alone = [key for key in dead if identity["party_records"].find_one({"keys": key}, {"_id": 1}) is None]
-    work.count("identity.dead_keys", _delete(work.store, "identity", "dead_keys", "_id", alone))
-    pattern = search.pattern_of(work.plan.searched)
-    if pattern is not None:
-        values = [d["_id"] for d in identity["dead_values"].find({}, {"_id": 1}) if search.in_document(d, pattern)]
-        work.count("identity.dead_values", _delete(work.store, "identity", "dead_values", "_id", values))
-
-
-def _models(work: _Work) -> None:
-    """Names and birth dates that nobody has any more go out of what models know of how rare they are."""
-    identity = work.store.identity
-    for model in identity["models"].find({}, {"frequencies": 1}):
-        kept = {}
-        for column, shares in model["frequencies"].items():
-            asked = {value for value, _ in shares} & set(work.plan.words.get(column, ()))
-            gone = {
-                v for v in asked if identity["party_records"].find_one({f"compared.{column}": v}, {"_id": 1}) is None
-            }
-            if gone:
-                kept[f"frequencies.{column}"] = [[value, share] for value, share in shares if value not in gone]
-        if kept:
-            identity["models"].update_one({"_id": model["_id"]}, {"$set": kept})
-            work.count("identity.models", 1)
-
-
-def _view(work: _Work) -> None:
-    store, ids = work.store, work.plan.customer_ids
-    work.count("single_view.customers", _delete(store, "single_view", "customers", "_id", ids))
-    work.count(f"single_view.{HISTORY}", _delete(store, "single_view", HISTORY, "customer_id", ids))
-    for name in ("orders", "interactions", "consents", "flags"):
-        for path, values in (("customer_id", ids), ("party", work.plan.records)):
-            work.count(f"single_view.{name}", _delete(store, "single_view", name, path, values))
-
-
-def _keys(work: _Work) -> None:
-    """After the documents, so that nothing that is still shown cannot be opened; before files and compacting, which take long."""
-    shredded = shred(work.store, work.plan.customer_ids, work.erasure.id, work.erasure.at)
-    work.count("control.customer_keys shredded", shredded)
-
-
-def _neighbours(work: _Work) -> None:
-    """Their ids in what is kept of others: in customer documents (the bookkeeping of the last change) and in history.
-
-    A neighbour whose document still names them, because another run composed it of something older, is composed again.
-    """
-    still = [
-        d["_id"]
-        for d in find_many(work.store.single_view["customers"], "_id", work.plan.others)
-        if _names(d, work.plan)
-    ]
-    if still:
-        bulk_write(work.store.identity["clusters"], mark_pending(still, "customers"))
-        refresh_customers(work.store, work.catalogue)
-    pattern = search.pattern_of([*work.plan.customer_ids, *work.plan.records])
-    if pattern is None:
-        return
-    store = work.store
-    for document in list(find_many(store.single_view["customers"], "_id", work.plan.others)):
-        if search.in_document(document, pattern):
-            changed = {**document, "_sv": search.without(document["_sv"], pattern)}
-            same = {"$eq": ["$version", document["version"]]}
-            store.single_view["customers"].update_one(
-                {"_id": document["_id"]}, [{"$replaceWith": {"$cond": [same, {"$literal": changed}, "$$ROOT"]}}]
-            )
-            work.count("single_view.customers of others", 1)
-    for entry in list(find_many(store.single_view[HISTORY], "customer_id", work.plan.others)):
-        if search.in_document(entry, pattern):
-            store.single_view[HISTORY].replace_one({"_id": entry["_id"]}, search.without(entry, pattern))
-            work.count(f"single_view.{HISTORY} of others", 1)
-
-
-def _names(document: Document, plan: Plan) -> bool:
-    return bool(set((document.get("household") or {}).get("members", ())) & set(plan.customer_ids))
-
-
-def _consumers(work: _Work) -> None:
-    """Every other collection, as declared; what nobody declared is looked through, and reported."""
-    pattern = search.pattern_of([*work.plan.searched, *work.plan.names])
-    sources = {source.key for source in work.catalogue.sources}
-    for database, name in collections_of(work.store, work.declared):
-        held = work.declared.of(database, name)
-        if (database, name) in _OWN:
-            continue
-        if database in ("landing", "archive") and name not in sources:
-            held = held and held.model_copy(
-                update={"find": "anywhere", "erase": "delete"}
-            )  # of a source that is declared no more
-        if held is not None and held.find in ("station", "nobody"):
-            continue
-        if held is None:
-            work.erasure.notes.append(
-                f"{database}.{name} is not declared in retention.yaml; it was looked through, and the person taken out."
-            )
-            held = Held(
-                name=f"{database}.{name}",
-                personal=True,
-                purpose="unknown",
-                kept="unknown",
-                find="anywhere",
-                erase="pseudonymise",
-            )
-        work.count(f"{database}.{name}", _from_one(work, database, name, held, pattern))
-
-
-def _from_one(work: _Work, database: str, name: str, held: Held, pattern: Any) -> int:
-    collection = work.store.client[work.store.prefix + database].get_collection(
-        name, codec_options=work.store.control.codec_options
-    )
-    if isinstance(held.find, dict):
-        orders = [f"{key}:{value}" for key, pairs in work.plan.orders.items() for by, value in pairs if by == "id"]
-        ids = {"customer": work.plan.customer_ids, "record": work.plan.records, "order": orders}
-        query: Document = {"$or": [{path: {"$in": ids[kind]}} for path, kind in held.find.items()]}
-        found = [d["_id"] for d in collection.find(query, {"_id": 1})]
-    else:
-        found = search.in_collection(work.store, database, name, pattern) if pattern else []
-    for identifier in found:
-        if held.erase == "delete":
-            collection.delete_one({"_id": identifier})
-        elif held.erase != "keep" and pattern and (document := collection.find_one({"_id": identifier})) is not None:
-            _replace(collection, document, pattern)
-    return len(found)
-
-
-def folders() -> list[Path]:
-    """Where files of ours lie: the folder of the estate, and that of Dagster's history."""
-    found = [settings.local_dir()]
-    if home := settings.variable("DAGSTER_HOME"):
-        found.append(Path(home) / ".local")
-    return sorted({path.resolve() for path in found if path.is_dir()})
-
-
-def declared_files(declared: Declaration) -> Iterator[tuple[Path, str]]:
-    """Each file of ours with what erasure does with it; the first entry that fits counts."""
-    seen: set[Path] = set()
-    for held in declared.files:
-        for folder in folders():
-            for path in sorted(folder.glob(held.name)):
-                if path.is_file() and path not in seen:
-                    seen.add(path)
-                    yield path, held.handled
-
-
-def _files(work: _Work) -> None:
-    pattern = search.pattern_of([*work.plan.searched, *work.plan.names])
-    if pattern is None:
-        return
-    for path, handled in declared_files(work.declared):
-        try:
-            if handled == "delete" and search.in_file(path, pattern):
-                path.unlink()
-                work.count("files deleted", 1)
-            elif handled == "rows" and search.is_sqlite(path):
-                work.count("rows of Dagster's history", search.redact_sqlite(path, pattern))
-            elif handled == "redact":
-                work.count("places in logs", search.redact_file(path, pattern))
-        except FileNotFoundError:
-            continue
-        except sqlite3.OperationalError:
-            raise TransientError(
-                f"{path.name} of Dagster's history is locked by another process. Run the same command again to go on."
-            ) from None
-
-
-def _compact(work: _Work) -> None:
-    """Give back the space of what was deleted. A server that cannot says so; what that means stands in the README."""
-    for database, name in collections_of(work.store, work.declared):
-        if database in (*_BY_STATION, "control"):
-            try:
-                work.store.client[work.store.prefix + database].command("compact", name, force=True)
-            except OperationFailure:
-                work.erasure.notes.append(
-                    "This server does not compact; the space of deleted documents is overwritten as it is used again."
-                )
-                return
-
-
-def _verify(work: _Work) -> None:
-    """Search; what another run wrote meanwhile, of what it had read before, is taken out once more."""
-    _search(work)
-    if work.erasure.found:
-        for step in (_landing, _identity, _view, _keys, _neighbours, _consumers, _files):
-            step(work)
-        _told_of_others(work)
-        _search(work)
-
-
-def _told_of_others(work: _Work) -> None:
-    """What is told for ever of others (events, history), and names the person for a reason that is forgotten."""
-    pattern = search.pattern_of(work.plan.searched)
-    for database, name in (("identity", "events"), ("single_view", HISTORY)):
-        if pattern is not None and f"{database}.{name}" in work.erasure.found:
-            collection = getattr(work.store, database)[name]
-            for document in list(
-                find_many(collection, "_id", search.in_collection(work.store, database, name, pattern))
-            ):
-                _replace(collection, document, pattern)
-
-
-def _search(work: _Work) -> None:
-    """What is found of contacts and ids is a fault. That other people's rows speak of somebody by name is told, and stays."""
-    work.erasure.found.clear()
-    pattern, names = search.pattern_of(work.plan.searched), search.pattern_of(work.plan.names)
-    spoken_of: list[str] = []
-    for database, name in collections_of(work.store, work.declared):
-        if (database, name) in _OWN:
-            continue
-        if pattern and (found := search.in_collection(work.store, database, name, pattern)):
-            work.erasure.found[f"{database}.{name}"] = len(found)
-        if names and (named := search.in_collection(work.store, database, name, names)):
-            spoken_of.append(f"{len(named)} of {database}.{name}")
-    for path, handled in declared_files(work.declared):
-        if pattern and handled != "nothing" and path.exists() and search.in_file(path, pattern):
-            work.erasure.found["files"] = work.erasure.found.get("files", 0) + 1
-    if spoken_of:
-        work.erasure.notes.append(f"Other people's documents speak of the person by name: {', '.join(spoken_of)}.")
-
-
-def _finish(work: _Work) -> None:
-    """The list for the owners of legacy systems; and the plan itself goes."""
-    store, erasure = work.store, work.erasure
-    actions = legacy_actions(work.catalogue, work.plan, erasure.id, erasure.at)
-    insert_missing(store.control[ACTIONS], actions)
-    now = dt.datetime.now(dt.timezone.utc)
-    state = {
-        "state": "done",
-        "done_at": now,
-        "counts": erasure.counts,
-        "found": erasure.found,
-        "notes": erasure.notes,
-        "legacy_actions": len(actions),
-    }
-    store.control[COLLECTION].update_one({"_id": erasure.id}, {"$set": state, "$unset": {"plan": ""}})
-
-
-STEPS: dict[str, Callable[[_Work], None]] = {
-    "ledger": _ledger,
-    "withdraw": _withdraw,
-    "stations": _stations,
-    "landing": _landing,
-    "identity": _identity,
-    "view": _view,
-    "keys": _keys,
-    "neighbours": _neighbours,
-    "consumers": _consumers,
-    "files": _files,
-    "compact": _compact,
-    "verify": _verify,
-    "finish": _finish,
-}
-
-
-def _delete(store: Store, database: str, name: str, path: str, values: list[Any]) -> int:
-    if not values or name not in getattr(store, database).list_collection_names():
-        return 0  # the embedded server refuses to delete from what is not there
-    collection = getattr(store, database)[name]
-    return sum(collection.delete_many({path: {"$in": batch}}).deleted_count for batch in in_batches(values, 500))
 
 
 # --- after a restore ----------------------------------------------------------------------------------------------------------
@@ -635,7 +182,7 @@ def erase_again(
     _shred_again(store)
     left = returned(store, catalogue)
     for key, ids in left.items():
-        _delete(store, "landing", key, "_id", ids)
+        delete(store, "landing", key, "_id", ids)
     return erasures
 
 

@@ -9,7 +9,7 @@ from sv_assets.catalogue.load import Catalogue
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.privacy import search
 from sv_assets.privacy.declaration import Declaration, Held, collections_of, load_declaration
-from sv_assets.privacy.erase import declared_files
+from sv_assets.privacy.files import declared_files
 from sv_assets.privacy.plan import HISTORY
 from sv_assets.privacy.redact import Redaction, words_of
 from sv_assets.privacy.rows import Rows, documents, find_rows

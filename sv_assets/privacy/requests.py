@@ -15,9 +15,11 @@ from sv_assets.errors import SvError
 from sv_assets.mongo import Document, Store
 from sv_assets.privacy.bundle import write_bundle
 from sv_assets.privacy.declaration import load_declaration
-from sv_assets.privacy.erase import Erasure, erase, finished
+from sv_assets.privacy.erase import erase, finished
+from sv_assets.privacy.erasure_steps import Erasure
+from sv_assets.privacy.evidence import PROOFS_NEEDED, Candidate, Evidence, candidates
 from sv_assets.privacy.gather import Gathered, gather
-from sv_assets.privacy.subject import PROOFS_NEEDED, Candidate, Evidence, candidates, find_person
+from sv_assets.privacy.subject import find_person
 
 COLLECTION = "requests"
 Kind = Literal["access", "erasure", "rectification", "restriction", "objection", "consent"]

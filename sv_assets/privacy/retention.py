@@ -13,7 +13,7 @@ from pymongo import UpdateOne
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.mongo import Document, Store, bulk_write, in_batches
 from sv_assets.privacy.declaration import Declaration, Expiry, collections_of, load_declaration
-from sv_assets.privacy.erase import folders
+from sv_assets.privacy.files import folders
 from sv_assets.sources.keys import key_text
 
 GRACE = dt.timedelta(days=2)

@@ -10,7 +10,7 @@ from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.customers.writing import SOURCE as CUSTOMERS
 from sv_assets.landing.documents import field_path, field_value
-from sv_assets.landing.suppression import ORDER_PARTS, references, told_by_raw
+from sv_assets.landing.told import ORDER_PARTS, references, told_by_raw
 from sv_assets.ledger import contacts_in
 from sv_assets.mongo import Document, Store, find_many, in_batches
 from sv_assets.privacy.subject import Person

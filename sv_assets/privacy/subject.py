@@ -1,4 +1,4 @@
-"""Who a request is about: evidence, and everything by which the person is known in any collection.
+"""Who a request is about: everything by which the person is known in any collection.
 
 A person is a customer with its aliases, and every other customer or record that shares an e-mail address or phone number
 with them under a name that may be theirs (`Jane Smith`, `J. Smith`, `Smyth, Jane`): what identity did not dare to join is
@@ -13,56 +13,17 @@ from typing import Any
 
 from rapidfuzz.distance import JaroWinkler
 
-from sv_assets.customers import keys
-from sv_assets.customers.find import Question
 from sv_assets.customers.sealed import asked_as
-from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import resolve
 from sv_assets.ledger import contacts_in, name_forms
 from sv_assets.mongo import Document, Store, find_many
-from sv_assets.sources.keys import key_text
 
 MOST_SHARING = 25
 """A contact that more customers share says nothing about who somebody is."""
-MOST_CANDIDATES = 20
 ALIKE = 0.9
 """From here on two spellings may be one name (Jaro and Winkler)."""
-PROOFS_NEEDED = 2
 _SHORTEST = 6
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the requester gave. A name alone proves nothing; it can only speak against."""
-
-    email: str | None = None
-    phone: str | None = None
-    date_of_birth: dt.date | None = None
-    postcode: str | None = None
-    house: str | None = None
-    surname: str | None = None
-    name: str | None = None
-    account: str | None = None
-    order: str | None = None
-    delivery: str | None = None
-    customer: str | None = None
-
-    def given(self) -> list[str]:
-        return [name for name in self.__dataclass_fields__ if getattr(self, name) is not None]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Who it may be: what of the evidence fits, and what speaks against. Says nothing personal."""
-
-    customer_id: str
-    proofs: tuple[str, ...]
-    against: tuple[str, ...]
-
-    @property
-    def is_proven(self) -> bool:
-        return len(self.proofs) >= PROOFS_NEEDED and not self.against
 
 
 @dataclass
@@ -89,7 +50,7 @@ class Person:
     @property
     def contacts(self) -> set[str]:
         """E-mail addresses and phone numbers in the form in which spellings meet; placeholders are nobody's."""
-        return {contact for record in self.records.values() for contact in _contacts_of(record)}
+        return {contact for record in self.records.values() for contact in contacts_of(record)}
 
     @property
     def texts(self) -> set[str]:
@@ -165,146 +126,6 @@ def names_of_nobody_else(store: Store, person: Person) -> set[str]:
     return {name for name, compared in person.whole_names.items() if found[compared] and len(name) >= _SHORTEST}
 
 
-# --- evidence -----------------------------------------------------------------------------------------------------------
-
-
-def candidates(store: Store, evidence: Evidence) -> list[Candidate]:
-    """Who it may be, the best proven first. Raises ConfigurationError where nothing was given to look by."""
-    found: set[str] = set()
-    if evidence.customer:
-        found.add(resolve(store, evidence.customer))
-    found |= _by_keys(store, evidence)
-    if not evidence.customer and not any(
-        (evidence.email, evidence.phone, evidence.account, evidence.order, evidence.delivery, evidence.postcode)
-    ):
-        raise ConfigurationError(
-            "Say who it is about: --email, --phone, --account, --order, --delivery, or --postcode with --house or --surname."
-        )
-    told = [_weighed(store, identifier, evidence) for identifier in sorted(found)[: 5 * MOST_CANDIDATES]]
-    known = [candidate for candidate in told if candidate is not None]
-    return sorted(known, key=lambda c: (len(c.against), -len(c.proofs), c.customer_id))[:MOST_CANDIDATES]
-
-
-def _by_keys(store: Store, evidence: Evidence) -> set[str]:
-    asked: list[str] = []
-    for email in _spellings(evidence.email):
-        asked += [clue.key for clue in Question(email=email).clues()]
-    if evidence.phone:
-        asked += [clue.key for clue in Question(phone=evidence.phone).clues()]
-    if evidence.account:
-        asked.append(keys.account(evidence.account))
-    if evidence.postcode and (evidence.surname or evidence.house):
-        asked += [
-            clue.key
-            for clue in Question(postcode=evidence.postcode, surname=evidence.surname, house=evidence.house).clues()
-        ]
-    found: set[str] = set()
-    for key in asked:
-        found |= _with_key(store, key)
-    for key in ([keys.order(evidence.order)] if evidence.order else []) + (
-        [keys.delivery(evidence.delivery)] if evidence.delivery else []
-    ):
-        found |= {
-            d["customer_id"]
-            for d in store.single_view["orders"].find({"keys": key}, {"customer_id": 1}).limit(MOST_SHARING)
-        }
-    forms = {
-        "compared.emails": list(_spellings(evidence.email)),
-        "compared.mobiles": _e164(evidence.phone),
-        "compared.lines": _e164(evidence.phone),
-    }
-    for path, values in forms.items():
-        if values:  # people whose rows were all deleted at their sources are found by nothing else
-            gone = store.identity["party_records"].find({path: {"$in": values}, "deleted": True}, {"customer_id": 1})
-            found |= {record["customer_id"] for record in gone.limit(MOST_SHARING) if record.get("customer_id")}
-    if evidence.account and ":" in evidence.account:
-        record = store.identity["party_records"].find_one({"_id": evidence.account}, {"customer_id": 1})
-        found |= {record["customer_id"]} if record and record.get("customer_id") else set()
-    return found - {None, ""}
-
-
-def _with_key(store: Store, key: str) -> set[str]:
-    """Customers with a look-up key."""
-    kept_as = asked_as(store, key)
-    query = {"keys": kept_as[0] if len(kept_as) == 1 else {"$in": kept_as}}
-    return {d["_id"] for d in store.single_view["customers"].find(query, {"_id": 1}).limit(MOST_SHARING)}
-
-
-def _spellings(email: str | None) -> set[str]:
-    if not email:
-        return set()
-    read = normalise.email(email)
-    if read is None:
-        raise ConfigurationError("That is not an e-mail address. Give it as name@example.com.")
-    local, _, domain = read.match.partition("@")
-    return {read.match, read.folded, f"{local.partition('+')[0] or local}@{domain}"}
-
-
-def _e164(phone: str | None) -> list[str]:
-    return [number] if phone and (number := normalise.phone(phone)) else []
-
-
-def _weighed(store: Store, customer_id: str, evidence: Evidence) -> Candidate | None:
-    records = list(store.identity["party_records"].find({"customer_id": customer_id}))
-    if not records:
-        return None
-    forms = [record["compared"] for record in records]
-
-    def all_of(name: str) -> set[str]:
-        return {
-            value
-            for form in forms
-            for value in (
-                form.get(name, ()) if isinstance(form.get(name), list) else [form[name]] if name in form else []
-            )
-        }
-
-    contacts = {contact for record in records for contact in _contacts_of(record)}
-    fits: dict[str, bool] = {}
-    for contact in ("email", "phone"):
-        if given := getattr(evidence, contact):
-            fits[contact] = bool(contacts_in(given) & contacts)
-    if evidence.date_of_birth:
-        born = all_of("born")
-        fits["date of birth"] = evidence.date_of_birth.isoformat() in born
-    if evidence.postcode:
-        code = normalise.postcode(evidence.postcode)
-        fits_place = code is not None and code.unit in all_of("postcodes")
-        if evidence.house and code is not None:
-            number = keys.house_number(evidence.house)
-            fits_place = fits_place and any(
-                home.startswith(f"{number} ") and home.endswith(code.unit) for home in all_of("homes")
-            )
-        fits["address"] = fits_place
-    if evidence.account:
-        fits["account"] = any(
-            evidence.account in (r["_id"], key_text(r["key"]))
-            or keys.account(evidence.account) == keys.account(key_text(r["key"]))
-            for r in records
-        )
-    orders = [keys.order(evidence.order)] if evidence.order else []
-    orders += [keys.delivery(evidence.delivery)] if evidence.delivery else []
-    if orders:
-        fits["order"] = any(
-            d["customer_id"] == customer_id
-            for key in orders
-            for d in store.single_view["orders"].find({"keys": key}, {"customer_id": 1})
-        )
-    name = evidence.name or evidence.surname
-    against = [what for what, fit in fits.items() if not fit]
-    if name:
-        asked = (
-            normalise.person_name(full=evidence.name) if evidence.name else normalise.person_name(last=evidence.surname)
-        )
-        said = {"first": asked.first, "last": asked.last, "surnames": [asked.last] if asked.last else []}
-        if not any(may_be_one_name(said, form) for form in forms if form.get("first") or form.get("last")):
-            against.append("name")
-    return Candidate(customer_id, tuple(what for what, fit in fits.items() if fit), tuple(against))
-
-
-# --- who else is the same person ------------------------------------------------------------------------------------------
-
-
 def may_be_one_name(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """True if two compared forms may name one person; also where one of them names nobody."""
     surnames, theirs = _surnames(one), _surnames(other)
@@ -351,8 +172,8 @@ def find_person(store: Store, customer_id: str) -> Person:
     while asked := person.contacts - done:
         done |= asked
         for contact, customer, records in _who_has(store, asked, person.customer_ids):
-            ours = [r for r in person.records.values() if contact in _contacts_of(r)]
-            theirs = [r for r in records if contact in _contacts_of(r)]
+            ours = [r for r in person.records.values() if contact in contacts_of(r)]
+            theirs = [r for r in records if contact in contacts_of(r)]
             # All of a customer or nothing: some record under the contact may be ours, and none of it is surely another's.
             same = theirs and all(any(may_be_one_name(o["compared"], t["compared"]) for o in ours) for t in theirs)
             everybody = list(person.records.values())
@@ -377,7 +198,7 @@ def _text_of(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _contacts_of(record: Document) -> set[str]:
+def contacts_of(record: Document) -> set[str]:
     form = record["compared"]  # without placeholders
     return {
         contact
@@ -385,6 +206,13 @@ def _contacts_of(record: Document) -> set[str]:
         for value in form.get(name, ())
         for contact in contacts_in(value)
     }
+
+
+def with_key(store: Store, key: str) -> set[str]:
+    """Customers with a look-up key."""
+    kept_as = asked_as(store, key)
+    query = {"keys": kept_as[0] if len(kept_as) == 1 else {"$in": kept_as}}
+    return {d["_id"] for d in store.single_view["customers"].find(query, {"_id": 1}).limit(MOST_SHARING)}
 
 
 def _add_customer(store: Store, person: Person, customer_id: str, why: str) -> None:
@@ -401,7 +229,7 @@ def _who_has(store: Store, contacts: set[str], known: set[str]) -> Iterator[tupl
     for contact in sorted(contacts):
         kind, _, value = contact.partition(":")
         asked = [f"email:{value}"] if kind == "e" else [f"phone:+44{value}", *_phone_keys(store, contact, known)]
-        ids = {customer for key in asked for customer in _with_key(store, key)}
+        ids = {customer for key in asked for customer in with_key(store, key)}
         path = {"compared.folded": value} if kind == "e" else {"compared.mobiles": f"+44{value}"}
         ids |= {
             r["customer_id"]

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from sv_assets.errors import ConfigurationError
 from sv_assets.privacy.bundle import faults_of, write_bundle
+from sv_assets.privacy.evidence import Evidence, candidates
 from sv_assets.privacy.gather import gather
 from sv_assets.privacy.redact import OTHER, Redaction
-from sv_assets.privacy.subject import Evidence, candidates, find_person
+from sv_assets.privacy.subject import find_person
 from sv_assets_tests.privacy.jane import Estate
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from sv_assets.cli.doctor import _sealed
+from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Store
 from sv_assets.sealing import master
 from sv_assets_tests.command_line import run_sv
@@ -61,3 +63,14 @@ def test_a_sensitive_column_that_nobody_sealed_is_told(
     monkeypatch.setenv("SV_ENCRYPTION_FILE", str(declared))
     told = sv("privacy", "keys", "status", code=1)
     assert "crm.customer.DateOfBirth → single_view.customers.date_of_birth" in told["unsealed"]
+
+
+def test_the_doctor_says_under_which_key_fields_are_sealed_and_that_sealing_is_off(
+    shop: Retailer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _sealed() == f"1 keys of customers under t1, kept in the environment ({master.VARIABLE})"
+    monkeypatch.setenv(master.VARIABLE, NEW)
+    with pytest.raises(ConfigurationError, match="master key t1, which is not configured"):
+        _sealed()
+    monkeypatch.setenv(master.SWITCH, "off")
+    assert _sealed().startswith("OFF")
