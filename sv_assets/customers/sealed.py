@@ -1,6 +1,6 @@
 """Sealing customers: which look-up keys are hashed, whether the declaration fits the model, and what was written before there was any."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from pymongo import UpdateOne
@@ -74,23 +74,25 @@ def unsealed(catalogue: Catalogue, declared: Declaration) -> list[str]:
     """What is fed by a column declared as `sensitive`, and neither sealed nor left in the clear for a reason: `<column> → <field>`."""
     excused = {one.field for one in declared.in_the_clear}
     kinds = hashed_kinds(declared)
-    found = []
-    for node, fields in lineage.of_stations(catalogue).items():
+    stations, found = lineage.of_stations(catalogue), []
+    for node, fields in stations.items():
         collection = node.replace("/", ".")
         for name in fields:
             if f"{collection}.{name}" in excused or any(_meet(path, name) for path in declared.paths(collection)):
                 continue
             if collection == CUSTOMERS and name == "keys" and "name_born" in kinds:
                 continue
-            found += [f"{column} → {collection}.{name}" for column in sorted(_sensitive_behind(catalogue, node, name))]
+            found += [
+                f"{column} → {collection}.{name}" for column in sorted(set(_sensitive_behind(stations, node, name)))
+            ]
     return sorted(found)
 
 
-def _sensitive_behind(catalogue: Catalogue, node: str, field: str) -> Iterator[str]:
+def _sensitive_behind(stations: Mapping[str, lineage.Lineage], node: str, field: str) -> Iterator[str]:
     """The sensitive columns that a field is made from in the end."""
-    for upstream, column in lineage.of_stations(catalogue).get(node, {}).get(field, ()):
+    for upstream, column in stations.get(node, {}).get(field, ()):
         if not isinstance(upstream, Source):
-            yield from _sensitive_behind(catalogue, upstream, column)
+            yield from _sensitive_behind(stations, upstream, column)
         elif any(
             kind == _SENSITIVE and _meet(name.casefold(), column.casefold())
             for name, kind in upstream.entry.pii.items()

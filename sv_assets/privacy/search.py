@@ -59,7 +59,7 @@ def without(value: Any, pattern: re.Pattern[bytes]) -> Any:
         raw = value.encode(errors="surrogatepass")
         return pattern.sub(ERASED.encode(), raw).decode(errors="surrogatepass") if pattern.search(raw) else value
     if isinstance(value, bytes):
-        return pattern.sub(ERASED.encode(), value)
+        return pattern.sub(ERASED.encode(), value) if pattern.search(value) else value  # of its own subtype
     if isinstance(value, dict):
         return {without(key, pattern): without(item, pattern) for key, item in value.items()}
     if isinstance(value, list):

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from bson import Decimal128
+from bson import Binary, Decimal128
 
 from sv_assets.customers.history import composed_part
 from sv_assets.landing.archive import Archive
@@ -13,6 +13,7 @@ from sv_assets.landing.quarantine import Chosen
 from sv_assets.landing.retry import retry_quarantined
 from sv_assets.mongo import Document, Store
 from sv_assets.privacy import erase as erasing
+from sv_assets.privacy import search
 from sv_assets.privacy.erase import STEPS, dry_run, erase, erase_again, unfinished
 from sv_assets.privacy.gather import Gathered, gather
 from sv_assets.sealing import SHREDDED, opened
@@ -281,3 +282,11 @@ def test_the_archive_keeps_no_message_of_an_erased_person_that_comes_late(estate
         NOW + dt.timedelta(days=1),
     )
     assert archive.collection.count_documents({}) == before, "the account is erased, whatever it says later"
+
+
+def test_taking_somebody_out_of_a_document_leaves_what_is_sealed_in_it_as_it_is() -> None:
+    sealed, pattern = Binary(bytes(range(70)), 6), search.pattern_of(["C1"])
+    assert pattern is not None
+    made = search.without({"born": sealed, "of": ["C1", "C2"]}, pattern)
+    assert made == {"born": sealed, "of": [search.ERASED, "C2"]}
+    assert made["born"].subtype == 6
