@@ -13,7 +13,7 @@ from sv_assets.sealing.declaration import CUSTOMERS, Node, load_declaration
 from sv_assets.sealing.keys import keyring
 from sv_assets.sealing.look_ups import hashed_keys
 from sv_assets.sealing.master import is_off, masters
-from sv_assets.sealing.values import is_sealed, key_of, opened_value, sealed_value
+from sv_assets.sealing.values import SUBTYPE, is_sealed, key_of, opened_value, sealed_value
 
 T = TypeVar("T")
 SHREDDED = "[shredded]"
@@ -177,17 +177,27 @@ def _all_sealed(value: Any) -> Iterator[bytes]:
             kind = type(item)
             if kind is dict or kind is list or kind is Binary:
                 yield from _all_sealed(item)
-    elif kind is list or kind is tuple:
+    elif kind is list:
         for item in value:
-            yield from _all_sealed(item)
-    elif kind is Binary and value.subtype == 6:
+            kind = type(item)
+            if kind is dict or kind is list or kind is Binary:
+                yield from _all_sealed(item)
+    elif kind is Binary and value.subtype == SUBTYPE:
         yield value
 
 
 def _replaced(value: Any, clear: Mapping[bytes, Any]) -> Any:
+    """The same object where nothing in it is sealed; else a copy of what leads there."""
     kind = type(value)
-    if kind is dict:
-        return {name: _replaced(item, clear) for name, item in value.items()}
-    if kind is list:
-        return [_replaced(item, clear) for item in value]
-    return clear.get(value, value) if kind is Binary and value.subtype == 6 else value
+    if kind is Binary:
+        return clear.get(value, value) if value.subtype == SUBTYPE else value
+    places = value.items() if kind is dict else enumerate(value) if kind is list else ()
+    changed = None
+    for place, item in places:
+        inner = type(item)
+        if inner is dict or inner is list or inner is Binary:
+            made = _replaced(item, clear)
+            if made is not item:
+                changed = value.copy() if changed is None else changed
+                changed[place] = made
+    return value if changed is None else changed
