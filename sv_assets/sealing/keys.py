@@ -10,10 +10,10 @@
 """
 
 import datetime as dt
-import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -21,11 +21,11 @@ from bson import Binary
 from pymongo import IndexModel, ReplaceOne, UpdateOne
 from pymongo.collection import Collection
 
-from sv_assets.errors import ConfigurationError, SvError
+from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches, insert_missing
-from sv_assets.sealing.aead import KEY_BYTES, NotAuthentic, decrypted, encrypted
+from sv_assets.sealing.cipher import CannotOpen, Cipher, provider_of
 from sv_assets.sealing.master import Masters, masters
-from sv_assets.sealing.reference import agrees_with_libmongocrypt
+from sv_assets.sealing.values import shut_for_ever
 
 COLLECTION = "customer_keys"
 INDEXES = [
@@ -36,7 +36,7 @@ KEPT_SECONDS = 60
 """So long a key stays in the memory of a process, and so long after shredding another process may still open with it."""
 MOST_KEPT = 50_000
 _NAMES = UUID("6f1d2a52-7c1e-4a54-9f0e-9d8a3e0b7c11")
-_OF_ESTATE = "local:"
+_PROBE = "opens"
 
 
 def key_id(owner: str) -> UUID:
@@ -46,17 +46,21 @@ def key_id(owner: str) -> UUID:
 
 @dataclass
 class Keyring:
-    """The keys of one store, as one process has them in the clear for a minute. A key that was shredded is None."""
+    """The keys of one store, wrapped, as one process keeps them for a minute. A key that was shredded is None."""
 
     store: Store
     masters: Masters
-    _kept: dict[UUID, tuple[float, bytes | None]] = field(default_factory=dict, repr=False)
+    _kept: dict[UUID, tuple[float, Document | None]] = field(default_factory=dict, repr=False)
 
     @property
     def _vault(self) -> Collection[Document]:
         return self.store.control[COLLECTION]
 
-    def of_owners(self, owners: Iterable[str]) -> dict[str, tuple[UUID, bytes | None]]:
+    @cached_property
+    def _cipher(self) -> Cipher:
+        return Cipher(self.masters.secrets)
+
+    def of_owners(self, owners: Iterable[str]) -> dict[str, tuple[UUID, Document | None]]:
         """By owner, the id of its key and the key; a key is made for who has none. Two statements, however many they are."""
         ids = {owner: key_id(owner) for owner in owners}
         found = self.by_id(ids.values())
@@ -64,10 +68,10 @@ class Keyring:
             found |= self._made(absent)
         return {owner: (i, found[i]) for owner, i in ids.items()}
 
-    def by_id(self, ids: Iterable[UUID]) -> dict[UUID, bytes | None]:
+    def by_id(self, ids: Iterable[UUID]) -> dict[UUID, Document | None]:
         """Those of the keys that there are. Raises ConfigurationError where a master key is missing."""
         now = time.monotonic()
-        found: dict[UUID, bytes | None] = {}
+        found: dict[UUID, Document | None] = {}
         asked = []
         for identifier in set(ids):
             held = self._kept.get(identifier)
@@ -75,88 +79,97 @@ class Keyring:
                 found[identifier] = held[1]
             else:
                 asked.append(identifier)
-        for document in find_many(self._vault, "_id", asked, {"keyMaterial": 1, "masterKey": 1}, size=1000):
-            found[document["_id"]] = self._keep(document["_id"], self._unwrapped(document))
+        for document in find_many(self._vault, "_id", asked, size=1000):
+            found[document["_id"]] = self._keep(document["_id"], self._known(document))
         return found
+
+    def sealed(self, identifier: UUID, key: Document | None, value: Any) -> Binary:
+        """The value under a key; where that was shredded, bytes that nobody opens."""
+        if key is None:
+            return shut_for_ever(identifier)
+        try:
+            return self._cipher.sealed(key, value)
+        except CannotOpen:
+            raise self._other_master(key) from None
+
+    def opened(self, key: Document, sealed: Binary) -> Any:
+        """What was sealed with a key. Raises CannotOpen where it was changed since, ConfigurationError where the key does not open."""
+        try:
+            return self._cipher.opened(key, sealed)
+        except CannotOpen:
+            self.sealed(key["_id"], key, _PROBE)
+            raise
 
     def forget(self) -> None:
         self._kept.clear()
+        self._cipher.forget()
 
-    def _keep(self, identifier: UUID, key: bytes | None) -> bytes | None:
+    def _keep(self, identifier: UUID, key: Document | None) -> Document | None:
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
         self._kept[identifier] = (time.monotonic() + KEPT_SECONDS, key)
         return key
 
-    def _made(self, absent: dict[str, UUID]) -> dict[UUID, bytes | None]:
+    def _made(self, absent: dict[str, UUID]) -> dict[UUID, Document | None]:
         ensure_prepared(self.store)
-        now = dt.datetime.now(dt.timezone.utc)
-        made = {identifier: os.urandom(KEY_BYTES) for identifier in absent.values()}
-        documents = [self._wrapped(i, owner, made[i], now) for owner, i in absent.items()]
-        if insert_missing(self._vault, documents) < len(documents):
+        made: dict[UUID, Document | None] = {}
+        for owner, identifier in absent.items():
+            made[identifier] = {
+                **self._cipher.made_key(self.masters.current),
+                "_id": identifier,
+                "keyAltNames": [owner],
+            }
+        if insert_missing(self._vault, [key for key in made.values() if key]) < len(made):
             return self.by_id(made)  # another run was first with some of them
         return {identifier: self._keep(identifier, key) for identifier, key in made.items()}
 
-    def _wrapped(self, identifier: UUID, owner: str, key: bytes, now: dt.datetime) -> Document:
-        return {
-            "_id": identifier,
-            "keyAltNames": [owner],
-            "keyMaterial": self._under_current(key),
-            "creationDate": now,
-            "updateDate": now,
-            "status": 0,
-            "masterKey": {"provider": f"{_OF_ESTATE}{self.masters.current}"},
-        }
-
-    def _under_current(self, key: bytes) -> Binary:
-        return Binary(encrypted(self.masters.secrets[self.masters.current], b"", key, deterministic=False))
-
-    def _unwrapped(self, document: Document) -> bytes | None:
+    def _known(self, document: Document) -> Document | None:
+        """The key in a document of the vault, once its master key is known."""
         if "keyMaterial" not in document:
             return None
-        identifier = document["masterKey"]["provider"].removeprefix(_OF_ESTATE)
-        master = self.masters.secrets.get(identifier)
-        if master is None:  # made by a process that has a newer one
+        master = _master_of(document)
+        if master not in self.masters.secrets:  # made by a process that has a newer one
             self.masters = masters(self.store, anew=True)
-            master = self.masters.secrets.get(identifier)
-        if master is None:
+            self.__dict__.pop("_cipher", None)
+        if master not in self.masters.secrets:
             raise ConfigurationError(
-                f"Keys of customers lie under the master key {identifier}, which is not configured ({self.masters.kept}). Add it behind the "
+                f"Keys of customers lie under the master key {master}, which is not configured ({self.masters.kept}). Add it behind the "
                 "current one: keys are rotated by putting a new one first, and kept until `sv privacy keys rotate` has run."
             )
-        try:
-            return decrypted(master, b"", bytes(document["keyMaterial"]))
-        except NotAuthentic:
-            raise ConfigurationError(
-                f"The master key {identifier} does not open the keys of customers that were made under that id: it is another key, or "
-                "one was changed. Put the right one back; nothing was lost."
-            ) from None
+        return document
+
+    def _other_master(self, key: Document) -> ConfigurationError:
+        return ConfigurationError(
+            f"The master key {_master_of(key)} does not open the keys of customers that were made under that id: it is another key, or "
+            "one was changed. Put the right one back; nothing was lost."
+        )
 
     # --- under another master key ---------------------------------------------------------------------------------------
 
     def rewrapped(self) -> Iterator[int]:
         """Put all keys under the current master key, in batches; yields how many of each. Safe to stop and to repeat."""
-        current = f"{_OF_ESTATE}{self.masters.current}"
-        for provider in sorted(set(status(self.store).by_master) - {self.masters.current}):
-            old = f"{_OF_ESTATE}{provider}"
-            while batch := list(self._vault.find({"masterKey.provider": old}).limit(1000)):
+        for old in sorted(set(status(self.store).by_master) - {self.masters.current}):
+            while batch := list(self._vault.find({"masterKey.provider": provider_of(old)}).limit(1000)):
+                keys = [key for document in batch if (key := self._known(document))]
+                try:
+                    changed = self._cipher.rewrapped(keys, self.masters.current)
+                except CannotOpen:
+                    raise self._other_master(keys[0]) from None
                 now = dt.datetime.now(dt.timezone.utc)
                 updates = []
-                for document in batch:
-                    key = self._unwrapped(document)
-                    assert key is not None, "what lies under a master key has key material"
-                    fields = {
-                        "keyMaterial": self._under_current(key),
-                        "masterKey": {"provider": current},
-                        "updateDate": now,
-                    }
+                for key in keys:
+                    fields = {**changed[key["_id"]], "updateDate": now}
                     # One that was shredded meanwhile stays so.
-                    same = {"$eq": ["$keyMaterial", {"$literal": document["keyMaterial"]}]}
-                    changed = {"$mergeObjects": ["$$ROOT", {"$literal": fields}]}
+                    same = {"$eq": ["$keyMaterial", {"$literal": key["keyMaterial"]}]}
+                    after = {"$mergeObjects": ["$$ROOT", {"$literal": fields}]}
                     updates.append(
-                        UpdateOne({"_id": document["_id"]}, [{"$replaceWith": {"$cond": [same, changed, "$$ROOT"]}}])
+                        UpdateOne({"_id": key["_id"]}, [{"$replaceWith": {"$cond": [same, after, "$$ROOT"]}}])
                     )
                 yield bulk_write(self._vault, updates)[1]
+
+
+def _master_of(key: Document) -> str:
+    return str(key["masterKey"]["provider"]).removeprefix(provider_of(""))
 
 
 _rings: dict[Any, Keyring] = {}
@@ -168,10 +181,6 @@ def keyring(store: Store) -> Keyring:
     known = masters(store)
     ring = _rings.get(place)
     if ring is None or ring.masters != known or ring.store.client is not store.client:
-        if not agrees_with_libmongocrypt():
-            raise SvError(
-                "Sealing does not give what libmongocrypt gives: nothing is sealed. Install the pinned pymongocrypt."
-            )
         ring = _rings[place] = Keyring(store, known)
     return ring
 
@@ -202,7 +211,7 @@ def status(store: Store) -> Status:
     groups = store.control[COLLECTION].aggregate([{"$group": {"_id": "$masterKey.provider", "number": {"$sum": 1}}}])
     found = {group["_id"]: group["number"] for group in groups}
     shredded = found.pop(None, 0)
-    return Status({str(p).removeprefix(_OF_ESTATE): n for p, n in sorted(found.items())}, shredded)
+    return Status({str(p).removeprefix(provider_of("")): n for p, n in sorted(found.items())}, shredded)
 
 
 def shred(store: Store, owners: Iterable[str], erasure: str, at: dt.datetime) -> int:

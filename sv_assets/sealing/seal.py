@@ -8,12 +8,12 @@ import bson
 from bson import Binary
 
 from sv_assets.mongo import CODEC, Document, Store
-from sv_assets.sealing.aead import NotAuthentic
+from sv_assets.sealing.cipher import CannotOpen
 from sv_assets.sealing.declaration import CUSTOMERS, Node, load_declaration
-from sv_assets.sealing.keys import keyring
+from sv_assets.sealing.keys import Keyring, keyring
 from sv_assets.sealing.look_ups import hashed_keys
 from sv_assets.sealing.master import is_off, masters
-from sv_assets.sealing.values import SUBTYPE, is_sealed, key_of, opened_value, sealed_value
+from sv_assets.sealing.values import FEWEST_BYTES, SUBTYPE, is_sealed, key_of
 
 T = TypeVar("T")
 SHREDDED = "[shredded]"
@@ -92,17 +92,17 @@ def _sealed_change(change: Document, tree: Node, sealing: "_Sealing") -> Documen
 class _Sealing:
     """The key of one owner, and what was sealed with it already."""
 
-    __slots__ = ("_known", "identifier", "key")
+    __slots__ = ("_known", "identifier", "key", "ring")
 
-    def __init__(self, identifier: UUID, key: bytes | None) -> None:
-        self.identifier, self.key = identifier, key
+    def __init__(self, ring: Keyring, identifier: UUID, key: Document | None) -> None:
+        self.ring, self.identifier, self.key = ring, identifier, key
         self._known: _Memory = {}
 
     def __call__(self, value: Any) -> Binary:
         said = (str, value) if type(value) is str else bson.encode({"": value}, codec_options=CODEC)
         known = self._known.get(said)
         if known is None:
-            known = self._known[said] = sealed_value(self.identifier, self.key, value)
+            known = self._known[said] = self.ring.sealed(self.identifier, self.key, value)
         return known
 
 
@@ -113,7 +113,8 @@ def _sealed_by(
     wanted = {owner for document, owner in zip(documents, named, strict=True) if holds(document)}
     if not wanted:
         return list(documents)
-    sealing = {owner: _Sealing(*key) for owner, key in keyring(store).of_owners(wanted).items()}
+    ring = keyring(store)
+    sealing = {owner: _Sealing(ring, *key) for owner, key in ring.of_owners(wanted).items()}
     return [
         make(document, sealing[owner]) if owner in sealing else document
         for document, owner in zip(documents, named, strict=True)
@@ -158,14 +159,17 @@ def opened(store: Store, value: T) -> T:
 
 def open_values(store: Store, sealed: Iterable[bytes]) -> Mapping[bytes, Any]:
     """By sealed value, what it is in the clear."""
-    wanted = {value: key_of(value) for value in sealed if len(value) > 18}
-    keys = keyring(store).by_id(wanted.values()) if wanted else {}
+    wanted = {value: key_of(value) for value in sealed if len(value) >= FEWEST_BYTES}
+    if not wanted:
+        return {}
+    ring = keyring(store)
+    keys = ring.by_id(wanted.values())
     found: dict[bytes, Any] = {}
     for value, identifier in wanted.items():
         key = keys.get(identifier)
         try:
-            found[value] = SHREDDED if key is None else opened_value(value, key)
-        except NotAuthentic:
+            found[value] = SHREDDED if key is None else ring.opened(key, Binary(value, SUBTYPE))
+        except CannotOpen:
             found[value] = UNREADABLE
     return found
 

@@ -17,20 +17,13 @@ from sv_assets import sealing
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import CODEC, Document, Store
 from sv_assets.sealing import SHREDDED, keys, master
-from sv_assets.sealing.aead import decrypted
+from sv_assets.sealing.cipher import ALGORITHM, Cipher
 from sv_assets.sealing.declaration import Declaration
-from sv_assets.sealing.reference import libmongocrypt
 from sv_assets.sealing.seal import UNREADABLE
-from sv_assets.sealing.values import opened_value, sealed_value
 
 MASTER = bytes(range(96))
 OTHER = bytes(reversed(range(96)))
-DETERMINISTIC = "AEAD_AES_256_CBC_HMAC_SHA_512-Deterministic"
 NOW = dt.datetime(2026, 11, 1, tzinfo=dt.timezone.utc)
-_vault: dict[Any, Document] = {}
-_theirs = libmongocrypt({"local:t": {"key": MASTER}}, _vault)
-_id = _theirs.create_data_key("local:t")
-_key = decrypted(MASTER, b"", bytes(_vault[_id]["keyMaterial"]))
 
 
 def listed(**by_id: bytes) -> str:
@@ -46,22 +39,36 @@ def sealed_flags(store: Store, *flags: Document) -> list[Document]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text() | st.integers(-(2**63), 2**63 - 1) | st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1)))
-def test_the_same_bytes_come_out_as_from_libmongocrypt(value: Any) -> None:
-    document = bson.encode({"v": value}, codec_options=CODEC)
-    theirs = bson.decode(_theirs.encrypt(document, DETERMINISTIC, key_id=_id.bytes))["v"]
-    assert sealed_value(_id, _key, value) == theirs
-    assert opened_value(theirs, _key) == bson.decode(document, codec_options=CODEC)["v"]
-
-
-@pytest.mark.parametrize(
-    "value", [True, Decimal128("1.50"), 1.5, {"a": [1, None]}, ["x"], Int64(7), Binary(b"x", 5)], ids=str
+@given(
+    st.text()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1))
+    | st.booleans()
+    | st.lists(st.text() | st.none(), max_size=3)
 )
-def test_what_mongodb_does_not_take_is_sealed_as_well_and_the_same_each_time(value: Any) -> None:
-    sealed = sealed_value(_id, _key, value)
-    assert sealed == sealed_value(_id, _key, value)
-    assert opened_value(sealed, _key) == value
-    assert type(opened_value(sealed, _key)) is type(value)
+def test_a_value_comes_out_as_it_went_in_and_the_same_gives_the_same(value: Any) -> None:
+    cipher, again = Cipher({"t": MASTER}), Cipher({"t": MASTER})
+    key = cipher.made_key("t")
+    sealed = cipher.sealed(key, value)
+    assert again.sealed(key, value) == sealed
+    kept = bson.decode(bson.encode({"v": value}, codec_options=CODEC), codec_options=CODEC)["v"]
+    opened = again.opened(key, sealed)
+    assert (opened, type(opened)) == (kept, type(kept))
+
+
+@pytest.mark.parametrize("value", [Decimal128("1.50"), 1.5, {"a": [1, None]}, Int64(7), Binary(b"x", 5)], ids=str)
+def test_what_mongodb_does_not_take_is_sealed_as_well(value: Any) -> None:
+    cipher = Cipher({"t": MASTER})
+    key = cipher.made_key("t")
+    opened = cipher.opened(key, cipher.sealed(key, value))
+    assert (opened, type(opened)) == (value, type(value))
+
+
+def test_more_keys_than_are_held_at_once_open_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sv_assets.sealing.cipher.MOST_KEYS", 3)
+    cipher = Cipher({"t": MASTER})
+    sealed = [(n, key, cipher.sealed(key, n)) for n in range(8) for key in [cipher.made_key("t")]]
+    assert [cipher.opened(key, value) for _, key, value in sealed] == list(range(8))
 
 
 def test_a_driver_of_mongodb_opens_our_values_with_our_key_vault(store: Store) -> None:
@@ -71,7 +78,7 @@ def test_a_driver_of_mongodb_opens_our_values_with_our_key_vault(store: Store) -
     with ClientEncryption(provider, f"{store.control.name}.customer_keys", store.client, CODEC) as driver:
         assert driver.decrypt(document["flag"]) == "bereaved"
         assert driver.decrypt(document["since"]) == NOW
-        by_name = driver.encrypt("bereaved", DETERMINISTIC, key_alt_name="C1")
+        by_name = driver.encrypt("bereaved", ALGORITHM, key_alt_name="C1")
     assert by_name == document["flag"], "the customer id names the key"
 
 
