@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PEOPLE ?= 5000
 INSTALLED := .venv/installed
 export DAGSTER_HOME := $(CURDIR)
+# Without bytecode every one of the processes that demo and tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo dev test soak check format down clean lock
 

@@ -4,6 +4,7 @@ import base64
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,17 +45,32 @@ def mongo_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@contextmanager
+def empty_store(mongo_url: str) -> Iterator[Store]:
+    """A store under a prefix that nobody else has; it goes away with what is in it."""
+    opened = open_store(mongo_url, f"t{uuid.uuid4().hex[:8]}_")
+    try:
+        yield opened
+    finally:
+        for database in opened.databases():
+            opened.client.drop_database(database.name)
+        opened.close()
+
+
 @pytest.fixture
 def store(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """An empty store of the test's own. The environment names it, as it would for a run."""
-    prefix = f"t{uuid.uuid4().hex[:8]}_"
-    monkeypatch.setenv("SV_MONGO_URL", mongo_url)
-    monkeypatch.setenv("SV_MONGO_PREFIX", prefix)
-    opened = open_store(mongo_url, prefix)
-    yield opened
-    for database in opened.databases():
-        opened.client.drop_database(database.name)
-    opened.close()
+    with empty_store(mongo_url) as opened:
+        monkeypatch.setenv("SV_MONGO_URL", mongo_url)
+        monkeypatch.setenv("SV_MONGO_PREFIX", opened.prefix)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_store(mongo_url: str) -> Iterator[Store]:
+    """An empty store for what the tests of a module only look at. The environment does not name it."""
+    with empty_store(mongo_url) as opened:
+        yield opened
 
 
 @dataclass(frozen=True)

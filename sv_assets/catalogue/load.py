@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from sv_assets.catalogue.checks import References
+from sv_assets.catalogue.entry import LOADER
 from sv_assets.catalogue.explain import explain, nearest, repeated_key
 from sv_assets.catalogue.feeds import Reference
 from sv_assets.catalogue.model import SqlServerSystemModel, SqsQueuesModel, System, TableEntry
@@ -28,8 +29,6 @@ MODELS: dict[str, type[System]] = {
 
 
 _LOADED: dict[Path, tuple[tuple[tuple[Path, int, int], ...], "Catalogue"]] = {}
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml where it is there: ten times as fast."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def read_sources(path: Path) -> Iterator[Source]:
     """The sources declared in one file, which may hold several systems, one a YAML document."""
     try:
         text = path.read_text(encoding="utf-8")
-        nodes = list(yaml.compose_all(text, Loader=_Loader))
+        nodes = list(yaml.compose_all(text, Loader=LOADER))
         documents = [yaml.constructor.SafeConstructor().construct_document(node) for node in nodes]
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)

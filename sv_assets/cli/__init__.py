@@ -1,7 +1,8 @@
 """`sv`: the platform from the command line. Thin commands; what they do lives in the stations."""
 
 import sys
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -73,13 +74,19 @@ def _root(
         raise typer.Exit
 
 
+@cache
+def command() -> Any:
+    """All commands as one of Click's. Typer makes them anew for every call of `app`, which takes a tenth of a second."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed or nothing found, 2 wrong declaration, environment or usage."""
     from sv_assets.mongo import explained_mongo_errors
 
     try:
         with explained_mongo_errors():
-            app()
+            command()()
     except SvError as error:
         complain(str(error))
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)

@@ -3,16 +3,19 @@
 Splink compares the pairs and weighs them against strangers; the weight against the household is added to what it returns.
 """
 
+import json
 import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from splink import DuckDBAPI, Linker, SettingsCreator
+from splink.internals.settings import Settings
 
 from sv_assets.identity.comparisons import DIALECTS, DUCKDB, Comparison, comparisons
 from sv_assets.identity.model import Model, Patterns, built_in, learn
@@ -280,12 +283,33 @@ def _gamma(comparison: Comparison) -> str:
     return f"(case {cases} else 0 end)::tinyint"
 
 
+class _ReadOnce(SettingsCreator):
+    """Splink parses the SQL of all levels whenever a linker is made, which takes longer than to weigh a thousand pairs."""
+
+    @cached_property
+    def _read(self) -> Settings:
+        return super().get_settings("duckdb")
+
+    def get_settings(self, sql_dialect_str: str) -> Settings:
+        return self._read
+
+
+@lru_cache(maxsize=4)
+def _read_once(declared: str) -> SettingsCreator:
+    return _ReadOnce(**json.loads(declared))
+
+
 def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, least: float | None = None) -> str:
     """Splink's predictions for a table of pairs (`l`, `r`): `n_l`, `n_r`, `match_weight` and what the rarity of each agreed
     value adds to it (`mw_tf_adj_<comparison>`); if `wide`, all that led to it.
 
     Returns the name of a new table. `least` leaves out what weighs less.
     """
+    if not wide and not bench.one(f"select exists (from {pairs})"):
+        types = ("bigint", "bigint", *("double" for _ in _weights(model)))
+        columns = ", ".join(f"{name} {kind}" for name, kind in zip(narrow_columns(model), types, strict=True))
+        bench.execute(f"create or replace table no_pairs ({columns})")
+        return "no_pairs"
     _put_frequencies(bench, model)
     if bench.settings.engine.backend == "spark":
         from sv_assets.identity.on_spark import predict_on_spark
@@ -295,7 +319,7 @@ def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, l
         f"create or replace view splink_pairs as select '0' as match_key, l as join_key_l, r as join_key_r from {pairs}"
     )
     api = DuckDBAPI(connection=bench.connection)
-    settings = SettingsCreator(**splink_settings(model, "duckdb", wide=wide))
+    settings = _read_once(json.dumps(splink_settings(model, "duckdb", wide=wide)))
     linker = Linker(api.register("weighed"), settings, log_level=None, validate_settings=False)
     linker.table_management.register_blocked_pairs_for_predict(api.register("splink_pairs"))
     for column in frequency_columns(model):

@@ -15,8 +15,8 @@ from sv_assets_tests.retailer import OFFICER, Retailer, day
 HOME = {"AddressType": "home", "Line1": "Flat 3, 12a High St", "Town": "Derby", "Postcode": "SW1A 1AA"}
 
 
-@pytest.fixture
-def shop(store: Store) -> Retailer:
+def opened(store: Store) -> Retailer:
+    """Jane, with all that she can be found by, and Peter."""
     shop = Retailer(store)
     shop.customer(1, "Jane", "Smith", Email="jane@x.com", Mobile="07700 900123", ModifiedAt=day(1))
     shop.land("crm.customeraddress", {"AddressId": 7, "CustomerId": 1, **HOME, "ValidFrom": day(0), "ValidTo": None})
@@ -27,6 +27,17 @@ def shop(store: Store) -> Retailer:
     shop.customer(2, "Peter", "Jones", Email="home@x.com", Mobile="07700 911123")
     shop.run()
     return shop
+
+
+@pytest.fixture
+def shop(store: Store) -> Retailer:
+    return opened(store)
+
+
+@pytest.fixture(scope="module")
+def seen(shared_store: Store) -> Retailer:
+    """The same, for tests that only look."""
+    return opened(shared_store)
 
 
 def names(results: list[find.Found]) -> list[str]:
@@ -55,9 +66,9 @@ def names(results: list[find.Found]) -> list[str]:
     ],
 )
 def test_somebody_is_found_by_whatever_they_say_however_they_write_it(
-    shop: Retailer, said: dict[str, str], reason: str
+    seen: Retailer, said: dict[str, str], reason: str
 ) -> None:
-    (result,) = find.customers(shop.store, **said, actor=OFFICER)
+    (result,) = find.customers(seen.store, **said, actor=OFFICER)
     assert (names([result]), result.reason) == (["Jane"], reason)
 
 
@@ -77,8 +88,8 @@ def test_somebody_is_found_by_whatever_they_say_however_they_write_it(
         {"name": "John Smith", "town": "Derby"},
     ],
 )
-def test_nobody_is_found_by_what_is_nobodys(shop: Retailer, said: dict[str, str]) -> None:
-    assert find.customers(shop.store, **said, actor=OFFICER) == []
+def test_nobody_is_found_by_what_is_nobodys(seen: Retailer, said: dict[str, str]) -> None:
+    assert find.customers(seen.store, **said, actor=OFFICER) == []
 
 
 def test_who_shares_an_email_is_found_with_all_the_others_the_latest_in_touch_first(shop: Retailer) -> None:
@@ -87,9 +98,9 @@ def test_who_shares_an_email_is_found_with_all_the_others_the_latest_in_touch_fi
     assert names(find.customers(shop.store, email="jane@x.com", actor=OFFICER)) == ["Jane", "Zoe"]
 
 
-def test_who_fits_more_of_what_was_said_comes_first_with_all_reasons(shop: Retailer) -> None:
+def test_who_fits_more_of_what_was_said_comes_first_with_all_reasons(seen: Retailer) -> None:
     results = find.customers(
-        shop.store,
+        seen.store,
         email="home@x.com",
         phone="900123",
         postcode="SW1A 1AA",

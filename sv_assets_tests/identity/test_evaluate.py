@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,31 @@ from sv_assets.identity.evaluate.records import describer, open_records
 from sv_assets.identity.settings import IdentitySettings, load_settings
 
 SETTINGS = load_settings()
+RECORDS = 2_000
 Records = Sequence[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """4,000 records of the generator, and who they are."""
+    """Records of the generator, and who they are."""
     folder = tmp_path_factory.mktemp("labelled")
-    write_records(4_000, folder / "records.csv", folder / "truth.csv")
+    write_records(RECORDS, folder / "records.csv", folder / "truth.csv")
     return folder / "records.csv", folder / "truth.csv"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came out for `labelled` with the retailer's settings, and the files it wrote."""
+
+    evaluation: Evaluation
+    clusters: Path
+    links: Path
+
+
+@pytest.fixture(scope="module")
+def as_declared(labelled: tuple[Path, Path]) -> Evaluated:
+    clusters, links = (labelled[0].with_name(name) for name in ("clusters.csv", "links.csv"))
+    return Evaluated(evaluate(*labelled, SETTINGS, clusters_out=clusters, links_out=links), clusters, links)
 
 
 def written(folder: Path, records: Records, entities: Iterable[tuple[str, str]] = ()) -> tuple[Path, Path]:
@@ -246,12 +263,11 @@ def test_components_are_whole_and_portions_do_not_cut_them(
 # The whole way.
 
 
-def test_the_numbers_are_those_of_the_files_that_it_writes(labelled: tuple[Path, Path], tmp_path: Path) -> None:
-    clusters, links = tmp_path / "clusters.csv", tmp_path / "links.csv"
-    found = evaluate(*labelled, SETTINGS, clusters_out=clusters, links_out=links)
+def test_the_numbers_are_those_of_the_files_that_it_writes(labelled: tuple[Path, Path], as_declared: Evaluated) -> None:
+    found = as_declared.evaluation
     with labelled[1].open() as file:
         entity = {row["record_id"]: row["entity_id"] for row in csv.DictReader(file)}
-    with clusters.open() as file:
+    with as_declared.clusters.open() as file:
         cluster = {row["record_id"]: row["cluster_id"] for row in csv.DictReader(file)}
     number = {name: n for n, name in enumerate(sorted(set(cluster.values())))}
     person = {name: n for n, name in enumerate(sorted(set(entity.values())))}
@@ -259,7 +275,7 @@ def test_the_numbers_are_those_of_the_files_that_it_writes(labelled: tuple[Path,
     assert found.clusters == quality_of_clusters(
         labels([number[cluster[r]] for r in entity]), labels([person[entity[r]] for r in entity])
     )
-    with links.open() as file:
+    with as_declared.links.open() as file:
         rows = list(csv.DictReader(file))
     assert {row["one_cluster"] for row in rows} == {"True", "False"}
     assert all(
@@ -275,32 +291,34 @@ def test_the_numbers_are_those_of_the_files_that_it_writes(labelled: tuple[Path,
     assert list(found.seconds) == ["read", "block", "train", "pairs", "score", "cluster", "measure", "total"]
 
 
-def test_the_order_of_the_records_does_not_matter(labelled: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_order_of_the_records_does_not_matter(
+    labelled: tuple[Path, Path], as_declared: Evaluated, tmp_path: Path
+) -> None:
     header, *rows = labelled[0].read_text(encoding="utf-8").splitlines()
     random.Random(3).shuffle(rows)
     shuffled = tmp_path / "records.csv"
     shuffled.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    clusters = tmp_path / "a.csv", tmp_path / "b.csv"
-    first = evaluate(*labelled, SETTINGS, clusters_out=clusters[0])
-    second = evaluate(shuffled, labelled[1], SETTINGS, clusters_out=clusters[1])
+    clusters = tmp_path / "clusters.csv"
+    first = as_declared.evaluation
+    second = evaluate(shuffled, labelled[1], SETTINGS, clusters_out=clusters)
     assert first.found == second.found
     assert (first.pairs, first.clusters, first.b_cubed) == (second.pairs, second.clusters, second.b_cubed)
-    assert sorted(clusters[0].read_text().splitlines()) == sorted(clusters[1].read_text().splitlines())
+    assert sorted(as_declared.clusters.read_text().splitlines()) == sorted(clusters.read_text().splitlines())
 
 
-def test_no_label_is_used_for_training(labelled: tuple[Path, Path], tmp_path: Path) -> None:
+def test_no_label_is_used_for_training(labelled: tuple[Path, Path], as_declared: Evaluated, tmp_path: Path) -> None:
     nothing = tmp_path / "truth.csv"
     nothing.write_text("record_id,entity_id\n", encoding="utf-8")
-    told, untold = evaluate(*labelled, SETTINGS), evaluate(labelled[0], nothing, SETTINGS)
-    assert told.found == untold.found
-    assert untold.untold == 4_000
+    untold = evaluate(labelled[0], nothing, SETTINGS)
+    assert as_declared.evaluation.found == untold.found
+    assert untold.untold == RECORDS
     assert (untold.clusters.precision, untold.clusters.recall, untold.b_cubed.f1) == (1.0, 1.0, 1.0)
 
 
 def test_workers_prepare_what_one_process_prepares(
     labelled: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sv_assets.identity.evaluate.preparation.CHUNK", 500)
+    monkeypatch.setattr("sv_assets.identity.evaluate.preparation.CHUNK", RECORDS // 8)
     file = open_records(labelled[0])
     alone = SETTINGS.model_copy(update={"engine": SETTINGS.engine.model_copy(update={"threads": 1})})
     both = SETTINGS.model_copy(update={"engine": SETTINGS.engine.model_copy(update={"threads": 2})})
@@ -387,8 +405,8 @@ def test_a_strong_identifier_joins_what_names_do_not(tmp_path: Path) -> None:
     assert (found.clusters.precision, found.clusters.recall) == (1.0, 1.0)
 
 
-def test_settings_of_ones_own_count(labelled: tuple[Path, Path]) -> None:
+def test_settings_of_ones_own_count(labelled: tuple[Path, Path], as_declared: Evaluated) -> None:
     strict = IdentitySettings.model_validate({**SETTINGS.model_dump(), "threshold": 12.0})
     found = evaluate(*labelled, strict)
     assert found.threshold == 12.0
-    assert found.pairs.recall < evaluate(*labelled, SETTINGS).pairs.recall
+    assert found.pairs.recall < as_declared.evaluation.pairs.recall

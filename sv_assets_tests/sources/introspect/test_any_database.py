@@ -26,7 +26,7 @@ TYPES = [
 ]  # fmt: skip
 
 names = st.sampled_from(COLUMNS) | st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12
 )
 columns = st.lists(
     st.tuples(names, st.sampled_from(TYPES), st.booleans()), min_size=1, max_size=9, unique_by=lambda c: c[0].casefold()
