@@ -14,8 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,12 @@ def measure_serving(customers: int) -> dict[str, Any]:
             environment = {**os.environ, "SV_MONGO_URL": server.url}
             built = run_part(MODULE, environment, "build", customers)
             composed = run_part(MODULE, environment, "compose", customers)
-            alone = run_part(MODULE, environment, "client", customers, 0)
-            with ThreadPoolExecutor(CLIENTS) as pool:
-                together = list(
-                    pool.map(lambda n: run_part(MODULE, environment, "client", customers, n), range(1, CLIENTS + 1))
-                )
+            alone = run_part(MODULE, environment, "clients", customers, 0)
+            together = run_part(MODULE, environment, "clients", customers, *range(1, CLIENTS + 1))
             changed = run_part(MODULE, environment, "change", customers)
         finally:
             end_process(server.pid, server.created)
-    one, eight = _summary([alone]), _summary(together)
+    one, eight = _summary(alone["clients"]), _summary(together["clients"])
     return {
         "customers": int(composed["customers"]),
         "sealing": "off" if is_off() else "on",
@@ -78,11 +76,11 @@ def measure_serving(customers: int) -> dict[str, Any]:
     }
 
 
-def _summary(clients: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(clients: list[dict[str, list[float]]]) -> dict[str, Any]:
     """Percentiles by what was measured, over all clients."""
     measured: dict[str, list[float]] = {}
     for client in clients:
-        for name, milliseconds in client["milliseconds"].items():
+        for name, milliseconds in client.items():
             measured.setdefault(name, []).extend(milliseconds)
     told = {name: _percentiles(milliseconds) for name, milliseconds in measured.items()}
     return {"bare_find": told.pop("bare_find"), "write": told.pop("write"), "lookups": told}
@@ -130,8 +128,15 @@ def _change(store: Store) -> int:
     return len(some)
 
 
-def _client(store: Store, customers: int, number: int) -> dict[str, list[float]]:
+def _clients(customers: int, numbers: list[int]) -> list[dict[str, list[float]]]:
+    """These clients at once, each a fork of its own."""
+    with ProcessPoolExecutor(len(numbers), mp_context=get_context("fork")) as pool:
+        return list(pool.map(partial(_client, customers), numbers))
+
+
+def _client(customers: int, number: int) -> dict[str, list[float]]:
     """What each call took, in milliseconds, in an order that no other client has."""
+    store = _store()
     chance = random.Random(number)
     people = list(_some(store, customers, min(BY_EACH_OF_MANY, customers // 8) if number else LOOKED_UP, chance))
     calls: dict[str, list[Callable[[], Any]]] = {
@@ -211,12 +216,16 @@ def _write(store: Store, document: Document) -> Callable[[], Any]:
     return lambda: collection.bulk_write([update])
 
 
+def _store() -> Store:
+    return open_store(os.environ["SV_MONGO_URL"], "bench_")
+
+
 def main() -> None:
     part, customers, *rest = sys.argv[1:]
-    store = open_store(os.environ["SV_MONGO_URL"], "bench_")
-    if part == "client":
-        print_figures({"milliseconds": _client(store, int(customers), int(rest[0]))})
+    if part == "clients":
+        print_figures({"clients": _clients(int(customers), [int(number) for number in rest])})
         return
+    store = _store()
     if part == "build":
         print_figures({"stations": _build(store, int(customers))})
         return

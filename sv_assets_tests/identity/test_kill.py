@@ -14,7 +14,7 @@ RUNS = [("run", 50), ("rerun", 10)]
 
 @pytest.mark.parametrize(("what", "at_least"), RUNS)
 def test_what_is_killed_at_some_write_ends_as_if_undisturbed(store: Store, what: str, at_least: int) -> None:
-    kill(store, what, at_least, every=4)
+    kill(store, what, at_least, every=8)
 
 
 @pytest.mark.soak

@@ -1,10 +1,10 @@
 """Clients of AWS for the queues of one system: the usual chain of credentials, and the role that the catalogue names."""
 
 import logging
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
@@ -23,7 +23,7 @@ for _name in _TALKATIVE:  # at DEBUG they write the bodies of messages, and the 
 def aws_client(
     system: SqsQueuesModel, service: str, *, connections: int = 10, read_timeout: float = 40, attempts: int = 4
 ) -> Any:
-    """A boto3 client of `service` (`sqs`, `s3`, `cloudwatch`), with the system's role and region.
+    """A client of `service` (`sqs`, `s3`, `cloudwatch`), with the system's role and region.
 
     The declared endpoint is that of SQS; only the embedded estate serves everything at one. The role is assumed at the
     first request, and again before its credentials expire. Raises what botocore raises for a region or credentials that
@@ -34,14 +34,16 @@ def aws_client(
     endpoint = declared if service == "sqs" or is_embedded else None
     region = system.region or settings.variable("AWS_DEFAULT_REGION") or settings.variable("AWS_REGION")
     core = botocore.session.get_session()
+    core.register_component("data_loader", _service_models())
     if is_embedded:  # the embedded estate names its credentials beside its endpoint
         core.set_credentials(
             settings.variable("AWS_ACCESS_KEY_ID") or "", settings.variable("AWS_SECRET_ACCESS_KEY") or ""
         )
     if system.role:
         _assume(core, system, system.role, declared if is_embedded else None, region)
-    return boto3.Session(botocore_session=core, region_name=region).client(  # type: ignore[call-overload]
+    return core.create_client(
         service,
+        region_name=region,
         endpoint_url=endpoint,
         config=Config(
             connect_timeout=min(10, read_timeout),
@@ -51,6 +53,12 @@ def aws_client(
             s3={"addressing_style": "path"} if is_embedded else None,
         ),
     )
+
+
+@cache
+def _service_models() -> Any:
+    """What describes the services, read once: every session of its own would read megabytes of it again."""
+    return botocore.session.get_session().get_component("data_loader")
 
 
 def _assume(
