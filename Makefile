@@ -28,6 +28,7 @@ test: $(INSTALLED) ## All tests, on the embedded servers, in three processes
 
 soak: $(INSTALLED) ## The long versions of the tests: hundreds of kill rounds, a million rows
 	@.venv/bin/python -m pytest -m soak --timeout 7200
+	@.venv/bin/python -m pytest -m "hypothesis and not soak" --hypothesis-profile soak --timeout 7200
 
 check: $(INSTALLED) ## Lint, formatting, types, import rules
 	@.venv/bin/ruff check .

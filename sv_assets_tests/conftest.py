@@ -12,6 +12,9 @@ import pytest
 
 from sv_assets.local import RunningServer, start_mongo, start_sqs
 from sv_assets.mongo import Store, open_store
+from sv_assets_tests import examples
+
+examples.register()
 
 os.environ["SV_ENCRYPTION_KEY"] = f"t1:{base64.b64encode(bytes(range(96))).decode()}"
 

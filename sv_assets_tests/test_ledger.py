@@ -24,6 +24,7 @@ from sv_assets.ledger import (
     write,
 )
 from sv_assets.mongo import Store
+from sv_assets_tests.examples import examples
 
 AT = dt.datetime(2026, 11, 1, tzinfo=dt.timezone.utc)
 OLD, NEW = "k1:" + "11" * 32, "k2:" + "22" * 32
@@ -45,7 +46,7 @@ def test_spellings_of_a_contact_meet(text: str, found: set[str]) -> None:
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_text_can_be_looked_at(text: str) -> None:
     assert email_contact(text) == phone_contact(text) == contacts_in(text)
     name_forms(text, text, text)
@@ -127,6 +128,6 @@ def test_a_secret_that_is_none_is_refused(text: str) -> None:
 
 
 @given(st.binary(min_size=16, max_size=100), st.lists(st.binary(max_size=50), max_size=5))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_fast_hash_is_hmac(secret: bytes, messages: list[bytes]) -> None:
     assert list(ledger._heads(secret, messages)) == [hmac.digest(secret, m, "sha256")[:8] for m in messages]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sv_assets.alerts.alert import BELIEVED_OPEN, CLAIM, Alert, Sent, Timings, Word, advance, claimed, owe, settled
 from sv_assets.alerts.condition import Condition
 from sv_assets.alerts.routing import Target
+from sv_assets_tests.examples import examples
 
 START = dt.datetime(2026, 11, 20, 12, 0, tzinfo=dt.timezone.utc)
 MINUTE = dt.timedelta(minutes=1)
@@ -149,7 +150,7 @@ steps = st.lists(
 
 
 @given(steps, st.sampled_from([0, 5]), st.sampled_from([0, 5]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_history_tells_openings_and_recoveries_in_turns_and_ends_with_the_last_observation(
     history: list[tuple[bool, int, str, str, int, int | None]], open_after: int, recover_after: int
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sv_assets.identity.customer_ids import mint, resolve
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.mongo import Store
+from sv_assets_tests.examples import examples
 from sv_assets_tests.retailer import Retailer, written
 
 BORN = {"DateOfBirth": dt.datetime(1980, 3, 7, tzinfo=dt.timezone.utc)}
@@ -228,7 +229,7 @@ def apply(shop: Retailer, system: str, number: int, row: dict[str, Any] | None) 
 
 
 @settings(
-    max_examples=8,
+    max_examples=examples(5),
     deadline=None,
     phases=[Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

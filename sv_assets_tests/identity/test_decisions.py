@@ -25,6 +25,7 @@ from sv_assets.identity.decisions import (
 from sv_assets.identity.replay import export_decisions, import_decisions
 from sv_assets.identity.resolution import refresh_identities
 from sv_assets.mongo import Document, Store
+from sv_assets_tests.examples import examples
 from sv_assets_tests.retailer import Retailer
 
 ANN = {"actor": "ann", "reason": "she rang"}
@@ -374,7 +375,7 @@ def act(shop: Retailer, what: str, x: int, y: int) -> None:
 
 
 @settings(
-    max_examples=4,
+    max_examples=examples(3),
     deadline=None,
     phases=[Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -22,6 +22,7 @@ from sv_assets.identity.division import (
     divide,
 )
 from sv_assets.identity.settings import Guards, IdentitySettings, load_settings
+from sv_assets_tests.examples import examples
 
 NOBODY = Profile("", "", "", "")
 FATHER = Profile("john", "smith", "m", "1950-03-07")
@@ -93,7 +94,7 @@ def divided(records: dict[str, Profile], links: Iterable[Link], around: dict[str
     return divide(records, links, around["settings"], households=around["households"], apart=around["apart"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(estates(), st.randoms())
 def test_division_depends_on_no_order(estate: Any, chance: Any) -> None:
     records, links, around = estate
@@ -104,7 +105,7 @@ def test_division_depends_on_no_order(estate: Any, chance: Any) -> None:
     assert divided({name: records[name] for name in names}, shuffled, {**around, "apart": apart}) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(estates())
 def test_division_does_not_look_at_what_records_are_called(estate: Any) -> None:
     records, links, around = estate
@@ -120,7 +121,7 @@ def test_division_does_not_look_at_what_records_are_called(estate: Any) -> None:
     assert [s.records for s in found.stopped] == [tuple(map(called, s.records)) for s in expected.stopped]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(estates())
 def test_humans_are_obeyed_and_what_sources_say_is_followed_unless_a_human_objects(estate: Any) -> None:
     records, links, around = estate
@@ -136,7 +137,7 @@ def test_humans_are_obeyed_and_what_sources_say_is_followed_unless_a_human_objec
             assert at[link.a] == at[link.b]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(estates())
 def test_no_group_holds_a_contradiction_that_nobody_vouches_for(estate: Any) -> None:
     records, links, around = estate
@@ -149,7 +150,7 @@ def test_no_group_holds_a_contradiction_that_nobody_vouches_for(estate: Any) -> 
             assert not contradictions(records[a], records[b]) & wanted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(estates())
 def test_what_is_said_to_be_stopped_was_stopped_and_each_group_is_held_together_by_links(estate: Any) -> None:
     records, links, around = estate
@@ -165,7 +166,7 @@ def test_what_is_said_to_be_stopped_was_stopped_and_each_group_is_held_together_
             assert tuple(sorted((link.a, link.b))) in told, "what is not followed is told"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(estates(), estates())
 def test_what_is_not_connected_does_not_touch_each_other(one: Any, other: Any) -> None:
     records, links, around = one
@@ -176,7 +177,7 @@ def test_what_is_not_connected_does_not_touch_each_other(one: Any, other: Any) -
     assert together.groups == sorted([*divided(records, links, around).groups, *alone])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(profiles, profiles)
 def test_a_contradiction_is_one_from_both_sides_and_none_with_oneself(a: Profile, b: Profile) -> None:
     assert contradictions(a, b) == contradictions(b, a)

@@ -10,6 +10,7 @@ from sv_assets.identity.compared import Description, compared_form
 from sv_assets.identity.scoring import predict
 from sv_assets.identity.workbench import open_workbench, prepare
 from sv_assets.mongo import Store
+from sv_assets_tests.examples import examples
 from sv_assets_tests.identity.small_estate import (
     HOMES,
     IDENTIFIERS,
@@ -35,7 +36,7 @@ CHECKS = list(HealthCheck)
 JOHN = Description(first=("John",), last=("Smith",), emails=("a@x.com",))
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.reuse, Phase.generate], suppress_health_check=CHECKS)
+@settings(max_examples=examples(5), deadline=None, phases=[Phase.reuse, Phase.generate], suppress_health_check=CHECKS)
 @given(limits, histories)
 def test_any_history_ends_as_one_full_run(store: Store, limits: Limits, history: list[Any]) -> None:
     live_through(store, limits, history)
@@ -48,7 +49,7 @@ def test_thousands_of_histories_end_as_one_full_run(store: Store, limits: Limits
     live_through(store, limits, history)
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=examples(1), deadline=None, suppress_health_check=CHECKS)
 @given(st.lists(descriptions, min_size=20, max_size=20), limits)
 def test_the_plain_statement_that_stands_in_for_splink_here_says_what_it_says(
     described: list[Description], limits: Limits

@@ -15,6 +15,7 @@ from sv_assets.identity.model import Model, Patterns, built_in, learn
 from sv_assets.identity.scoring import train
 from sv_assets.identity.settings import load_settings
 from sv_assets.identity.workbench import open_workbench, prepare
+from sv_assets_tests.examples import examples
 
 IDENTIFIERS = ("loyalty_card",)
 COMPARED = comparisons(IDENTIFIERS)
@@ -58,13 +59,13 @@ def patterns(draw: st.DrawFn) -> Patterns:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(patterns())
 def test_a_model_is_made_of_probabilities(found: Patterns) -> None:
     check(learn(found, IDENTIFIERS))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(patterns(), st.randoms())
 def test_the_same_patterns_in_any_order_make_the_same_model(found: Patterns, chance: Any) -> None:
     model = learn(found, IDENTIFIERS)

@@ -26,13 +26,14 @@ from sv_assets.identity.pictures import (
     waterfall,
 )
 from sv_assets.pictures.svg import about, count, in_bits, shortened, width_of
+from sv_assets_tests.examples import examples
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert(\'1\')</script>" onload="x" &amp; ]]> \x00\ud800\u202e'
 ANY_TEXT = st.text(st.characters(codec=None), max_size=20) | st.just(EVIL)
 COUNTS = st.integers(0, 10**12)
 BITS = st.floats(-300, 300)
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=examples(30), deadline=None)
 
 
 def words_of(picture: ET.Element) -> list[str]:

@@ -14,6 +14,7 @@ from sv_assets.identity.resolution import stored_model
 from sv_assets.identity.settings import load_settings
 from sv_assets.identity.workbench import form_hash
 from sv_assets.mongo import Document, Store
+from sv_assets_tests.examples import examples
 from sv_assets_tests.retailer import Retailer
 
 BORN = dt.datetime(1980, 3, 7, tzinfo=dt.timezone.utc)
@@ -252,7 +253,7 @@ values = st.one_of(
 several = st.lists(st.text(max_size=20) | st.sampled_from(STRANGE), max_size=3).map(tuple)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.builds(
         Description,

@@ -15,6 +15,7 @@ from sv_assets.landing import land as landing
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Store
 from sv_assets.sources.records import Batch, Deletion, Record
+from sv_assets_tests.examples import examples
 from sv_assets_tests.landing.crash import land_and_kill, timed
 from sv_assets_tests.landing.estate import documents, land, live_names
 from sv_assets_tests.landing.test_crash import SHORT_AND_LONG, drop
@@ -201,7 +202,7 @@ def test_a_newer_version_of_the_same_content_keeps_versions_between_out_and_make
     assert live_names(store, writing.source) == {1: "a"}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["a", "b", None])), min_size=1, max_size=8), st.data())
 def test_any_order_and_any_repeats_of_a_log_end_in_its_last_state(
     store: Store, shop: Shop, history: list[tuple[int, str | None]], data: st.DataObject

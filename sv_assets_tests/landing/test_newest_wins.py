@@ -14,6 +14,7 @@ from sv_assets.landing.statements import tombstone
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Store, bulk_write
 from sv_assets.sources.records import Batch, Record
+from sv_assets_tests.examples import examples
 from sv_assets_tests.landing.estate import documents
 from sv_assets_tests.sources.shop import Shop
 
@@ -64,7 +65,7 @@ def record(key: int, version: Any, name: str = "") -> Record:
 HISTORY = [(key, version) for key in range(3) for version in range(4)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(sorted(KINDS)),
     st.lists(st.sampled_from(HISTORY), max_size=8).flatmap(lambda again: st.permutations([*HISTORY, *again])),

@@ -14,6 +14,7 @@ from sv_assets.landing.archive import Archive
 from sv_assets.sources.messages import Message
 from sv_assets.sources.sqs.queue import Depth, Queue
 from sv_assets.sources.sqs.receive import Bounds
+from sv_assets_tests.examples import examples
 from sv_assets_tests.landing.crash import VISIBILITY_SECONDS
 from sv_assets_tests.landing.queue_faults import (
     Counted,
@@ -182,7 +183,7 @@ def test_a_run_that_fails_leaves_the_rest_of_a_group_together(fifo: Counted, mon
 VERSIONS = st.tuples(st.sampled_from("abc"), st.integers(0, 5))
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(VERSIONS, min_size=1, max_size=8), min_size=1, max_size=3), st.booleans())
 def test_any_versions_in_any_order_over_any_runs_leave_the_newest(
     standard: Counted, runs: list[list[tuple[str, int]]], doubled: bool

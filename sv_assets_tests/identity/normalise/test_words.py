@@ -1,6 +1,7 @@
 """Folded words: what counts as the same letters, in any script."""
 
 import sys
+import unicodedata
 
 import pytest
 from hypothesis import example, given
@@ -58,8 +59,8 @@ def test_the_folded_form_of_a_folded_form_is_itself(text: str) -> None:
 
 
 def test_every_character_folds_once_and_for_all() -> None:
-    changed = [hex(code) for code in range(sys.maxunicode + 1) if (f := word("a" + chr(code))) and word(f) != f]
-    assert changed == []
+    assigned = (char for char in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(char) not in ("Cn", "Co"))
+    assert [hex(ord(char)) for char in assigned if (f := word("a" + char)) and word(f) != f] == []
 
 
 @given(st.text(st.characters(max_codepoint=0x17F, exclude_characters="ŉſ")))

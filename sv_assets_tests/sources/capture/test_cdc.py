@@ -12,6 +12,7 @@ from sv_assets.catalogue import Source
 from sv_assets.errors import ConfigurationError
 from sv_assets.sources.capture.cdc import Place
 from sv_assets.sources.records import Batch, Window
+from sv_assets_tests.examples import examples
 from sv_assets_tests.sources.change_log import AFTER, BEFORE, DELETE, INSERT, ChangeLog, lsn
 from sv_assets_tests.sources.shop import Shop
 
@@ -220,7 +221,7 @@ def test_versions_sort_as_the_log_does(one: Any, other: Any) -> None:
     assert Place(one[0]).version >= Place(*one).version
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_history_read_in_any_pieces_ends_in_the_state_of_the_table(shop: Shop, data: st.DataObject) -> None:
     """Changes, clean-ups and runs that stop after any batch, in any order: replayed, they are the table."""

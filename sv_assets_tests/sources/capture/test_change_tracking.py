@@ -11,6 +11,7 @@ from sv_assets.catalogue import Source
 from sv_assets.errors import ConfigurationError
 from sv_assets.sources.capture import pages
 from sv_assets.sources.records import Batch
+from sv_assets_tests.examples import examples
 from sv_assets_tests.sources.change_tracking import TrackedShop
 from sv_assets_tests.sources.shop import Shop
 
@@ -116,7 +117,7 @@ def test_what_is_not_set_up_names_the_statement_a_dba_must_run(
     assert str(caught.value).startswith("system shop: table dbo.Item: ")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_history_read_in_any_pieces_ends_in_the_state_of_the_table(shop: Shop, data: st.DataObject) -> None:
     shop.catalogued.database.unlink(missing_ok=True)

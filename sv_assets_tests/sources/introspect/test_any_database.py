@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sv_assets.errors import ConfigurationError
+from sv_assets_tests.examples import examples
 from sv_assets_tests.sources.introspect.conftest import Introspected
 
 WORDS = [
@@ -39,7 +40,7 @@ def quoted(name: str) -> str:
 
 
 @given(tables)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_file_loads_and_stays_as_it_is(
     shop: Introspected, tables: dict[str, tuple[list[tuple[str, str, bool]], bool]]
 ) -> None:

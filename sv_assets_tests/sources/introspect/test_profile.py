@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sv_assets.sources.introspect.profile import shape
+from sv_assets_tests.examples import examples
 from sv_assets_tests.sources.introspect.conftest import Introspected
 from sv_assets_tests.sources.introspect.samples import CHINOOK
 
@@ -75,7 +76,7 @@ def test_sampling_writes_nothing_of_the_profile(shop: Introspected, database: st
 
 
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=6))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_text_of_a_personal_column_comes_through(shop: Introspected, tmp_path: Path, values: list[str]) -> None:
     """Unless it has neither a letter nor a digit that is not its own shape: `A` and `9` are shapes of themselves."""
     shop.catalogued.database.unlink()
