@@ -24,7 +24,7 @@ dev: $(INSTALLED) ## The estate and the Dagster UI, with schedules and sensors, 
 	@.venv/bin/sv dev
 
 test: $(INSTALLED) ## All tests, on the embedded servers, in three processes
-	@.venv/bin/python -m pytest -n 3 --dist loadfile
+	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(INSTALLED) ## The long versions of the tests: hundreds of kill rounds, a million rows
 	@.venv/bin/python -m pytest -m soak --timeout 7200

@@ -18,6 +18,30 @@ examples.register()
 
 os.environ["SV_ENCRYPTION_KEY"] = f"t1:{base64.b64encode(bytes(range(96))).decode()}"
 
+LONGEST_FIRST = (
+    "cli/test_cli.py",
+    "components/test_runs.py",
+    "test_benchmarks.py",
+    "test_whole_way.py",
+    "identity/test_kill.py",
+    "identity/test_evaluate.py",
+    "quality/test_faults.py",
+    "identity/test_decisions.py",
+    "customers/test_orders.py",
+    "identity/test_incremental.py",
+    "identity/test_customer_ids.py",
+    "cli/test_identity.py",
+)
+"""Files that would keep everybody waiting if a worker took them up last."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, as a worker takes up the next whole file when it is done with one."""
+    here = Path(__file__).parent
+    places = {here / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:

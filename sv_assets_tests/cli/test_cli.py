@@ -1,5 +1,6 @@
 """`sv` as a person or a script uses it: a process of its own, its output, its exit code."""
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -20,8 +21,8 @@ from sv_assets.settings import PROJECT_ROOT
 from sv_assets_tests.command_line import run_sv
 
 PEOPLE = 80
-LIGHT = ("find", "customer", "doctor")
-"""Commands that need no process of their own."""
+OWN_PROCESS = ("demo",)
+"""What is run in a process of its own, from the start of Python to its exit code; the rest in that of the tests."""
 AGENT = ("--as", "contact_centre", "--purpose", "service")
 SHAPE = {
     "sources",
@@ -54,8 +55,9 @@ class Estate:
             "COLUMNS": "200",
             **environment,
         }
-        if arguments[0] in LIGHT:
-            return run_sv(*arguments, environment=given)
+        if arguments[0] not in OWN_PROCESS:
+            with contextlib.chdir(PROJECT_ROOT):
+                return run_sv(*arguments, environment=given)
         return subprocess.run(
             [sys.executable, "-c", "from sv_assets.cli import main; main()", *arguments],
             env=given,
