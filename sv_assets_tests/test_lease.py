@@ -75,9 +75,8 @@ def take_and_be_killed(reap: bool) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("reap", [True, False], ids=["gone", "zombie"])
 def test_the_lease_of_a_dead_process_is_taken_over_at_once(store: Store, reap: bool) -> None:
     process = take_and_be_killed(reap)
-    started = time.monotonic()
-    with lease(store, "work", wait_seconds=5):
-        assert time.monotonic() - started < 1
+    with lease(store, "work", wait_seconds=0):
+        pass
     process.wait()
 
 

@@ -33,13 +33,16 @@ class Received:
 
 @dataclass
 class HttpReceiver:
-    """`answers`: the status codes of the next requests, then 200. `delay`: seconds before each answer."""
+    """`answers`: the status codes of the next requests, then 200. `delay`: seconds before each answer.
+    While it `hangs` there is none.
+    """
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    hangs: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -56,6 +59,8 @@ def http_receiver(context: ssl.SSLContext | None = None) -> Iterator[HttpReceive
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             time.sleep(receiver.delay)
+            while receiver.hangs:
+                time.sleep(0.01)
             with receiver.lock:
                 status = receiver.answers.pop(0) if receiver.answers else 200
                 if status == 200:

@@ -264,7 +264,7 @@ def test_long_chains_and_large_stars_are_divided_in_seconds(shape: str, weight: 
     if shape == "differing_star":
         records = {name: JOHN._replace(given=(f"given{n}",)) for n, name in enumerate(names)}
     ends = pairwise(names) if shape == "chain" else ((names[0], name) for name in names[1:])
-    started = time.perf_counter()
+    started = time.process_time()
     division = divide(records, [Link(a, b, weight, MODEL) for a, b in ends], with_guards(), households=households)
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20, "of this process, however busy the machine is"
     assert len(division.groups) == (1 if weight == 50 else len(division.groups))

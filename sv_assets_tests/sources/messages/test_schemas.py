@@ -241,7 +241,7 @@ def test_a_deep_document_under_a_recursive_schema_is_no_error() -> None:
 def test_a_huge_message_that_does_not_fit_is_rejected_quickly() -> None:
     schema = {"anyOf": [{"items": {"type": "string"}}, {"uniqueItems": True}], "items": {"type": "object"}}
     by = of_x({"type": "array", **schema})
-    started = time.monotonic()
+    started = time.process_time()
     assert "$.x[*]: type object" in reason(body(x=[0] * 300_000), by)
     record(body(x=[{"n": n} for n in range(50_000)]), by)
-    assert time.monotonic() - started < 30
+    assert time.process_time() - started < 30
