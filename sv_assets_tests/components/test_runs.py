@@ -207,7 +207,8 @@ def test_the_queue_sensor_requests_one_run_when_messages_wait_and_none_otherwise
         (request,) = tick_once.run_requests
         assert [r.run_key for r in again.run_requests] == [request.run_key], "a tick evaluated twice starts one run"
         assert request.tags[QUEUE_TAG] == "web.web_account_events"
-        run = instance.add_run(dg.DagsterRun("incremental_now", tags=request.tags, status=dg.DagsterRunStatus.STARTED))
+        job = definitions.resolve_job_def("incremental_now")
+        run = instance.create_run_for_job(job, tags=request.tags, status=dg.DagsterRunStatus.STARTED)
         busy = evaluate(definitions, instance)
         assert busy.run_requests == []
         assert "a run is under way" in busy.skip_message
