@@ -17,6 +17,8 @@ from sv_assets.mongo import Document, Store
 OUTCOMES, JOBS = "run_outcomes", "job_figures"
 TOLD_BY_CHECKS = "DagsterAssetCheckFailedError"
 """What a step raises whose blocking check fails; the check is an alert of its own."""
+AUDIT = "audit_"
+"""How the steps are called that audit a system."""
 REMEMBERED = 500
 """Finished runs of a job whose ids are kept, so that each counts once."""
 BUCKETS = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0)
@@ -156,8 +158,8 @@ def _condition(outcome: Document, kind: str, name: str, owner: StepOwner | None)
         f"It raised {outcome['error_class']}; what it said is on the page of the run, because it may hold personal data."
     )
     what = owner.asset if owner else name
-    is_check = name.startswith(("check_", "audit_"))
-    title = f"The checks of {what} could not be made" if is_check else f"{what} fails"
+    is_audit = name.startswith(AUDIT)
+    title = f"Not all audits of {name.removeprefix(AUDIT)} could be made" if is_audit else f"{what} fails"
     return Condition(
         id=outcome["_id"],
         kind="run",
@@ -175,6 +177,8 @@ def _condition(outcome: Document, kind: str, name: str, owner: StepOwner | None)
 def _mend(outcome: Document, kind: str, name: str, owner: StepOwner | None) -> str:
     if outcome["error_class"] == "ConfigurationError":
         return "sv doctor"
+    if name.startswith(AUDIT):
+        return "sv run audits"
     if kind == "step" and owner:
         return f"sv run --select {owner.asset}"
     return f"sv run {name}" if not name.startswith("__") else "sv run"

@@ -153,7 +153,7 @@ def _progress(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
                 step = (event.step_key or "").replace("__", "/")
                 if event.is_step_start and status:
                     status.update(step)
-                elif event.is_step_success and not step.startswith(("check_", "audit_")):
+                elif event.is_step_success and not step.startswith("audit_"):
                     errors.print(f"  [green]done[/] {step} [dim]{event.step_success_data.duration_ms / 1000:.1f} s[/]")
                 elif event.is_step_failure:
                     errors.print(f"  [red]failed[/] {step}")

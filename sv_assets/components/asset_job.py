@@ -8,6 +8,10 @@ from dagster._core.definitions.assets.job.asset_job import build_asset_job, get_
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
+_MADE: list[tuple[Any, dg.AssetSelection, dg.JobDefinition]] = []
+"""The jobs that were made of the newest asset graph: another of the same selection takes over their steps."""
+
+
 class _JobForNoDay(UnresolvedAssetJobDefinition):
     """`define_asset_job` makes of partitioned assets a partitioned job, and refuses those of different partitions; the job
     by which Dagster itself runs any selection of assets (`__ASSET_JOB`) does neither, and this one is built the same way."""
@@ -15,6 +19,11 @@ class _JobForNoDay(UnresolvedAssetJobDefinition):
     def resolve(
         self, asset_graph: Any, default_executor_def: Any = None, resource_defs: Any = None
     ) -> dg.JobDefinition:
+        if _MADE and _MADE[0][0] is not asset_graph:
+            _MADE.clear()
+        for _, selection, other in _MADE:
+            if selection is self.selection:
+                return other._copy(name=self.name, config=self.config, description=self.description)
         graph = get_asset_graph_for_job(asset_graph, self.selection, allow_different_partitions_defs=True)
         job = build_asset_job(
             self.name,
@@ -26,9 +35,10 @@ class _JobForNoDay(UnresolvedAssetJobDefinition):
             allow_different_partitions_defs=True,
         )
         partitions = {graph.get(key).partitions_def for key in graph.executable_asset_keys} - {None}
-        if len(partitions) != 1:  # then Dagster took the job for one of no partitions; a copy would check it all again
-            return job
-        return job._copy(partitions_def=None, config=self.config)
+        if len(partitions) == 1:  # else Dagster took the job for one of no partitions; a copy would check it all again
+            job = job._copy(partitions_def=None, config=self.config)
+        _MADE.append((asset_graph, self.selection, job))
+        return job
 
 
 def job_for_no_day(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from sv_assets.components.lineage import (
 from sv_assets.components.quarantine_shown import capture_next
 from sv_assets.components.recording import recorded
 from sv_assets.components.run_history import history_of_landing
+from sv_assets.components.source_checks import checked_landing, landing_check_specs
 from sv_assets.components.station import WRITTEN, explained_failures
 from sv_assets.components.steps import asset_step
 from sv_assets.landing.land import LandingReport, land_table
@@ -123,7 +125,7 @@ def described(source: Source, said: Mapping[str, Any] | None = None) -> dict[str
 
 
 def landing_asset(source: Source, said: Mapping[str, Any] | None = None) -> dg.AssetsDefinition:
-    """The landing of a table. `said` is its `source_metadata`, for those who have it."""
+    """The landing of a table, and its checks. `said` is its `source_metadata`, for those who have it."""
     capture = source.table.capture
     column = getattr(capture, "column", None)
 
@@ -172,7 +174,8 @@ def landing_asset(source: Source, said: Mapping[str, Any] | None = None) -> dg.A
         return dg.MaterializeResult(metadata=metadata_of(source, report, row_count) | shown, check_results=checked)
 
     range_policy = dg.BackfillPolicy.single_run() if source.table.partitions else None
-    return asset_step(spec, check, TableRunConfig, pool_of(source), landing, range_policy)
+    more, evaluate = landing_check_specs(source), partial(checked_landing, source)
+    return asset_step(spec, check, TableRunConfig, pool_of(source), landing, range_policy, more, evaluate)
 
 
 def _capture_check(source: Source, report: LandingReport) -> Result:

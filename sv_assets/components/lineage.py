@@ -5,6 +5,7 @@ of links (`made_from`) that a person follows back to the legacy column.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +26,10 @@ COLUMN_SCHEMA = "dagster/column_schema"
 MADE_FROM = "made_from"
 MOST_LINKS = 25
 """So many links in a cell; beyond, their number and the command that lists them."""
+
+
+_escaped = lru_cache(maxsize=20_000)(markdown_escaped)
+"""The same few words stand on the pages of hundreds of tables."""
 
 
 def column_lineage(lineage: Lineage) -> dg.TableColumnLineage:
@@ -75,13 +80,13 @@ def _schema(facts: Sequence[ColumnFacts], types: Mapping[str, str]) -> dg.TableS
 def _page(source: Source, facts: Sequence[ColumnFacts]) -> dg.MarkdownMetadataValue:
     """What a source is, how it is captured, and what its columns become."""
     lines = ["| | |", "|:--|:--|"]
-    lines += [f"| {markdown_escaped(label)} | {markdown_escaped(text)} |" for label, text in facts_of(source)]
+    lines += [f"| {_escaped(label)} | {_escaped(text)} |" for label, text in facts_of(source)]
     heads = ("path" if source.is_queue else "column", "personal data", "role", "becomes", "of a customer")
     lines += ["", f"| {' | '.join(heads)} |", "|:--|:--|:--|:--|:--|"]
     for column in facts:
         before = [_link(field) for field in column.on_the_way]
         customers = [asset_link(CUSTOMERS, name) for name in column.customer_fields]
-        cells = [markdown_escaped(text) for text in (column.name, column.personal, ", ".join(column.roles))]
+        cells = [_escaped(text) for text in (column.name, column.personal, ", ".join(column.roles))]
         lines.append(f"| {' | '.join([*cells, ', '.join(before) or '–', ', '.join(customers) or '–'])} |")
     key = f"{source.system}/{source.slug}"
     lines += ["", f"{asset_link(f'legacy/{key}')} lands in {asset_link(f'landing/{key}')}, column by column."]
@@ -135,7 +140,7 @@ def made_from(graph: LineageGraph, place: str, names: Iterable[str]) -> dg.Markd
         field = Field(place, name)
         direct = _links([one for one in graph.made_from.get(field, ()) if not one.is_of_a_source], name)
         legacy = _links(graph.legacy_columns(field), name)
-        lines.append(f"| {markdown_escaped(name)} | {direct or 'landing'} | {legacy or '–'} |")
+        lines.append(f"| {_escaped(name)} | {direct or 'landing'} | {legacy or '–'} |")
     return dg.MetadataValue.md("\n".join(lines))
 
 
@@ -172,7 +177,7 @@ def consumer_metadata(place: str, columns: Mapping[str, str], made_from: Lineage
 
 def asset_link(key: str, words: str = "", view: str = "overview") -> str:
     """A link in Markdown to the page of an asset."""
-    return f"[{markdown_escaped(words or key)}](/assets/{quote(key)}?view={view})"
+    return f"[{_escaped(words or key)}](/assets/{quote(key)}?view={view})"
 
 
 def _field(graph: LineageGraph, asset: str, column: str, name: str) -> Field:
@@ -201,7 +206,7 @@ def _link(field: Field) -> str:
 
 def _becomes_in_words(column: ColumnFacts) -> str:
     """In a sentence or two, with links: what a column is for, and what it becomes."""
-    roles = f"{markdown_escaped(', '.join(column.roles).capitalize())}. " if column.roles else ""
+    roles = f"{_escaped(', '.join(column.roles).capitalize())}. " if column.roles else ""
     personal = f"Personal data: {column.personal}. " if column.personal else ""
     before = ", ".join(_link(field) for field in column.on_the_way)
     customers = ", ".join(asset_link(CUSTOMERS, name) for name in column.customer_fields)

@@ -1,6 +1,9 @@
 """The assets of a queue: the queue and its dead letters (external), its landing, and its archive, a partition a day."""
 
 import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
@@ -20,7 +23,9 @@ from sv_assets.components.landing_assets import common_of, described, metadata_o
 from sv_assets.components.lineage import COLUMN_SCHEMA, located
 from sv_assets.components.recording import recorded, shown
 from sv_assets.components.run_history import history_of_landing
+from sv_assets.components.source_checks import checked_landing, landing_check_specs
 from sv_assets.components.station import RETRIES, explained_failures
+from sv_assets.components.steps import asset_step
 from sv_assets.errors import SvError
 from sv_assets.landing.land import LandingReport
 from sv_assets.landing.land_queue import Bounds, land_queue, replay_queue
@@ -55,12 +60,14 @@ class QueueRunConfig(dg.Config):
     receivers: int | None = None
 
 
-def queue_assets(source: Source) -> list[dg.AssetsDefinition]:
-    """Its landing and its archive."""
-    return [_landing(source), _archive(source)]
+def queue_assets(
+    source: Source, said: Mapping[str, Any] | None = None, origin: Mapping[str, Any] | None = None
+) -> list[dg.AssetsDefinition]:
+    """Its landing, of which `said` is the `source_metadata`, and its archive; `origin` says where they are declared."""
+    return [_landing(source, said), _archive(source, origin or {})]
 
 
-def dead_letters_asset(source: Source) -> dg.AssetSpec:
+def dead_letters_asset(source: Source, origin: Mapping[str, Any] | None = None) -> dg.AssetSpec:
     """The queue to which SQS moves what was received too often; the sensor of its queue observes it."""
     return dg.AssetSpec(
         dead_letters_key(source),
@@ -73,6 +80,7 @@ def dead_letters_asset(source: Source) -> dg.AssetSpec:
             "declared name": source.queue.dead_letters or "",
             "dagster/uri": f"sqs://{source.system}/{quote(source.queue.dead_letters or '')}",
             "dagster/table_name": f"{source.system}.{source.queue.dead_letters}",
+            **(origin or {}),
         },
     )
 
@@ -82,34 +90,29 @@ def archive_partitions(source: Source) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=source.queue.archive.start.isoformat(), timezone="UTC", end_offset=1)
 
 
-def _landing(source: Source) -> dg.AssetsDefinition:
+def _landing(source: Source, said: Mapping[str, Any] | None) -> dg.AssetsDefinition:
     declared = source.queue
-
-    @dg.asset(
+    spec = dg.AssetSpec(
         **common_of(source),
-        pool=pool_of(source),
-        retry_policy=RETRIES,
         description=f"{declared.description or source.name} Newest version per {declared.key}.",
         kinds={"sqs", "mongodb"},
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=declared.freshness, warn_window=declared.freshness / 2
         ),
         metadata={
-            **described(source),
+            **described(source, said),
             "key": declared.key,
             "version": declared.version,
         },
-        check_specs=[
-            dg.AssetCheckSpec(
-                RECEIVES_CHECK,
-                asset=landing_key(source),
-                description="No message has been received nearly as often as SQS allows before it makes a dead letter of it.",
-            )
-        ],
     )
-    def landing(
-        context: dg.AssetExecutionContext, config: QueueRunConfig, mongo: MongoResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    check = dg.AssetCheckSpec(
+        RECEIVES_CHECK,
+        asset=landing_key(source),
+        description="No message has been received nearly as often as SQS allows before it makes a dead letter of it.",
+    )
+
+    def landing(context: dg.AssetExecutionContext, config: QueueRunConfig) -> dg.MaterializeResult[Any]:
+        mongo: MongoResource = context.resources.mongo
         report = LandingReport(source.key)
         try:
             with explained_failures(), mongo.store() as store:
@@ -129,10 +132,11 @@ def _landing(source: Source) -> dg.AssetsDefinition:
         observe_source(context, source, report)
         return dg.MaterializeResult(metadata=metadata_of(source, report, row_count) | history, check_results=checked)
 
-    return landing
+    more, evaluate = landing_check_specs(source), partial(checked_landing, source)
+    return asset_step(spec, check, QueueRunConfig, pool_of(source), landing, more=more, evaluate=evaluate)
 
 
-def _archive(source: Source) -> dg.AssetsDefinition:
+def _archive(source: Source, origin: Mapping[str, Any]) -> dg.AssetsDefinition:
     key = archive_key(source)
 
     @dg.asset(
@@ -145,7 +149,7 @@ def _archive(source: Source) -> dg.AssetsDefinition:
         kinds={"mongodb"},
         partitions_def=archive_partitions(source),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        metadata={**located(f"archive/{source.key}"), COLUMN_SCHEMA: _ARCHIVED},
+        metadata={**located(f"archive/{source.key}"), COLUMN_SCHEMA: _ARCHIVED, **origin},
     )
     def archive(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         span = context.partition_time_window

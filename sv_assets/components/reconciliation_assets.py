@@ -1,5 +1,6 @@
 """The asset that finds the deleted rows of a table whose capture mode cannot see them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -28,8 +29,8 @@ class ReconciliationConfig(dg.Config):
     allow_deletes: bool = False
 
 
-def reconciliation_asset(source: Source) -> dg.AssetsDefinition:
-    """Compares the keys of a table with what has landed of it, after each landing."""
+def reconciliation_asset(source: Source, origin: Mapping[str, Any] | None = None) -> dg.AssetsDefinition:
+    """Compares the keys of a table with what has landed of it, after each landing. `origin` says where it is declared."""
     key = reconciliation_key(source)
 
     spec = dg.AssetSpec(
@@ -39,7 +40,11 @@ def reconciliation_asset(source: Source) -> dg.AssetsDefinition:
         group_name=f"landing_{source.system}",
         owners=source.declared_in.owners,
         kinds={"sqlserver", "mongodb"},
-        metadata={**located(f"landing/{source.key}"), "max_delete_share": source.table.max_delete_share},
+        metadata={
+            **located(f"landing/{source.key}"),
+            "max_delete_share": source.table.max_delete_share,
+            **(origin or {}),
+        },
     )
     check = dg.AssetCheckSpec(
         DELETES_CHECK,

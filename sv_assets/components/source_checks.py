@@ -1,18 +1,18 @@
-"""The checks of one source in two steps: what is cheap after each landing, and an audit that reads the source."""
+"""The checks of a source: what is cheap within its landing, and the audits of a system, which read its sources."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import landing_key, pool_of, reconciliation_key
+from sv_assets.components.keys import landing_key, pool_of
 from sv_assets.components.quarantine_shown import shown_beside
 from sv_assets.components.recording import recorded
-from sv_assets.components.station import explained_failures
-from sv_assets.components.steps import checks_step
-from sv_assets.landing.reconcile import needs_reconciliation
+from sv_assets.components.station import ERROR_CLASS, explained_failures
+from sv_assets.components.steps import checks_step, evaluated
+from sv_assets.mongo import Store
 from sv_assets.quality.clock import now
 from sv_assets.quality.keys import LANDED
 from sv_assets.quality.landing import WHAT, audit, check_landing, names_after_landing, names_of_audit
@@ -21,9 +21,9 @@ from sv_assets.quality.subject import Subject
 from sv_assets.resources import MongoResource
 
 
-def landing_checks(source: Source) -> dg.AssetChecksDefinition:
-    """What runs right after each landing: it looks at MongoDB, by indexes, and never reads a table of the source."""
-    specs = [
+def landing_check_specs(source: Source) -> list[dg.AssetCheckSpec]:
+    """What follows each landing in its own step: it looks at MongoDB, by indexes, and never reads a table of the source."""
+    return [
         dg.AssetCheckSpec(
             name,
             asset=landing_key(source),
@@ -32,42 +32,77 @@ def landing_checks(source: Source) -> dg.AssetChecksDefinition:
         )
         for name in names_after_landing(source)
     ]
-    return _step(f"check_{source.system}_{source.slug}", source, specs, None, check_landing)
 
 
-def audit_of(source: Source) -> dg.AssetChecksDefinition:
-    """What reads the source, or all that has landed of it: within the pool, the pace and the times of its system."""
-    after = [reconciliation_key(source)] if needs_reconciliation(source) else []
-    specs = [
-        dg.AssetCheckSpec(name, asset=landing_key(source), description=_what(source, name), additional_deps=after)
+def checked_landing(source: Source, context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Those of them that are wanted."""
+    wanted = {key.name for key in context.selected_asset_check_keys}.intersection(names_after_landing(source))
+    mongo: MongoResource = context.resources.mongo
+    if wanted:
+        with explained_failures(), mongo.store() as store:
+            yield from _results(store, source, wanted, context.run.run_id, check_landing)
+
+
+def audits_of(sources: Sequence[Source]) -> dg.AssetChecksDefinition:
+    """What reads the sources of a system, or all that has landed of them, within the pool, the pace and the times of the
+    system: one source after the other, each apart. One that cannot be audited fails the step when all others are done."""
+    by_asset = {landing_key(source): source for source in sources}
+    system, pool = sources[0].system, pool_of(sources[0])
+
+    def audits(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        wanted: dict[dg.AssetKey, set[str]] = {}
+        for key in context.selected_asset_check_keys - evaluated(context):
+            wanted.setdefault(key.asset_key, set()).add(key.name)
+        mongo: MongoResource = context.resources.mongo
+        failures: dict[str, dg.Failure] = {}
+        unforeseen: list[Exception] = []
+        with explained_failures(), mongo.store() as store:
+            for key in sorted(wanted):
+                try:
+                    with explained_failures():
+                        found = _results(store, by_asset[key], wanted[key], context.run.run_id, audit)
+                except dg.Failure as failure:
+                    store.client.admin.command("ping")  # where it is MongoDB that is away, no other can be audited either
+                    failures[by_asset[key].key] = failure
+                except Exception as error:  # whatever it is: the other sources must be audited all the same
+                    unforeseen.append(error)
+                else:
+                    yield from found
+        if unforeseen:
+            raise unforeseen[0]
+        if failures:
+            raise _together(failures)
+
+    described = f"Audits of {system}: whether what has landed is what its sources have, and as declared."
+    name = f"audit_{system}_queues" if sources[0].is_queue else f"audit_{system}"
+    return checks_step(name, described, [s for one in sources for s in _audit_specs(one)], pool, audits)
+
+
+def _audit_specs(source: Source) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(name, asset=landing_key(source), description=_what(source, name))
         for name in names_of_audit(source)
     ]
-    return _step(f"audit_{source.system}_{source.slug}", source, specs, pool_of(source), audit)
 
 
-def source_checks(source: Source) -> list[dg.AssetChecksDefinition]:
-    """Both steps."""
-    return [landing_checks(source), audit_of(source)]
+def _results(
+    store: Store, source: Source, wanted: set[str], run_id: str, evaluate: Callable[[Subject], Iterable[Result]]
+) -> list[dg.AssetCheckResult]:
+    catalogue = load_catalogue()
+    subject = Subject(store, catalogue, source, now(store, catalogue))
+    results = [result for result in evaluate(subject) if result.check in wanted]
+    return recorded(store, results, run_id, source.declared_in.owners, partial(shown_beside, store, source))
 
 
-def _step(
-    name: str,
-    source: Source,
-    specs: list[dg.AssetCheckSpec],
-    pool: str | None,
-    evaluate: Callable[[Subject], Iterable[Result]],
-) -> dg.AssetChecksDefinition:
-    def checks(context: dg.AssetCheckExecutionContext) -> list[dg.AssetCheckResult]:
-        mongo: MongoResource = context.resources.mongo
-        wanted = {key.name for key in context.selected_asset_check_keys}
-        with explained_failures(), mongo.store() as store:
-            catalogue = load_catalogue()
-            subject = Subject(store, catalogue, source, now(store, catalogue))
-            results = [result for result in evaluate(subject) if result.check in wanted]
-            beside = partial(shown_beside, store, source)
-            return recorded(store, results, context.run.run_id, source.declared_in.owners, beside)
-
-    return checks_step(name, specs, pool, checks)
+def _together(failures: dict[str, dg.Failure]) -> dg.Failure:
+    """One failure that says of each source why it could not be audited; tried again where one of the faults may pass."""
+    first = next((f for f in failures.values() if not f.allow_retries), next(iter(failures.values())))
+    sentences = " ".join(f"{key}: {failure.description}" for key, failure in failures.items())
+    return dg.Failure(
+        description=sentences,
+        metadata={ERROR_CLASS: first.metadata[ERROR_CLASS]},
+        allow_retries=any(failure.allow_retries for failure in failures.values()),
+    )
 
 
 def _what(source: Source, name: str) -> str:

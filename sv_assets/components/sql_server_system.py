@@ -9,8 +9,9 @@ from sv_assets.catalogue.load import sources_of
 from sv_assets.catalogue.model import SqlServerSystemModel
 from sv_assets.components.landing_assets import foreign_key_lineage, landing_asset, legacy_asset
 from sv_assets.components.lineage import source_metadata
+from sv_assets.components.origin import WithOrigin, origin_of
 from sv_assets.components.reconciliation_assets import reconciliation_asset
-from sv_assets.components.source_checks import source_checks
+from sv_assets.components.source_checks import audits_of
 from sv_assets.components.table_sensor import table_sensor
 from sv_assets.landing.reconcile import needs_reconciliation
 
@@ -33,13 +34,14 @@ class SqlServerSystem(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         sources = sources_of(self.declared)
         referred = foreign_key_lineage(sources)
-        said = {s.key: source_metadata(s) for s in sources}
-        return dg.Definitions(
+        origin = origin_of(self, context)
+        said = {s.key: {**source_metadata(s), **origin} for s in sources}
+        return WithOrigin(
             assets=[
                 *(legacy_asset(s, referred[s.key], said[s.key]) for s in sources),
                 *(landing_asset(s, said[s.key]) for s in sources),
-                *(reconciliation_asset(s) for s in sources if needs_reconciliation(s)),
+                *(reconciliation_asset(s, origin) for s in sources if needs_reconciliation(s)),
             ],
-            asset_checks=[check for s in sources for check in source_checks(s)],
-            sensors=[table_sensor(sources)],
+            asset_checks=[audits_of(sources)],
+            sensors=[table_sensor(sources).with_attributes(metadata=origin)],
         )

@@ -8,9 +8,11 @@ from pydantic import BaseModel
 from sv_assets.catalogue.load import sources_of
 from sv_assets.catalogue.model import SqsQueuesModel
 from sv_assets.components.landing_assets import legacy_asset
+from sv_assets.components.lineage import source_metadata
+from sv_assets.components.origin import WithOrigin, origin_of
 from sv_assets.components.queue_assets import dead_letters_asset, queue_assets
 from sv_assets.components.queue_sensor import queue_sensor
-from sv_assets.components.source_checks import source_checks
+from sv_assets.components.source_checks import audits_of
 
 
 class SqsQueues(dg.Component):
@@ -30,12 +32,14 @@ class SqsQueues(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         sources = sources_of(self.declared)
-        return dg.Definitions(
+        origin = origin_of(self, context)
+        said = {s.key: {**source_metadata(s), **origin} for s in sources}
+        return WithOrigin(
             assets=[
-                *(legacy_asset(s) for s in sources),
-                *(dead_letters_asset(s) for s in sources if s.queue.dead_letters),
-                *(asset for s in sources for asset in queue_assets(s)),
+                *(legacy_asset(s, (), said[s.key]) for s in sources),
+                *(dead_letters_asset(s, origin) for s in sources if s.queue.dead_letters),
+                *(asset for s in sources for asset in queue_assets(s, said[s.key], origin)),
             ],
-            asset_checks=[check for s in sources for check in source_checks(s)],
-            sensors=[queue_sensor(s) for s in sources],
+            asset_checks=[audits_of(sources)],
+            sensors=[queue_sensor(s).with_attributes(metadata=origin) for s in sources],
         )

@@ -1,23 +1,38 @@
-"""The step of a source, made straight from a function.
+"""The steps of sources, made straight from functions.
 
 Dagster's decorators look into the function that they are given, its context, config and resources, some ten times each.
-For the three steps of each of 500 tables that is half of the time that all definitions take to load, and it is the same
+For the steps of each of 500 tables that is half of the time that all definitions take to load, and it is the same
 function each time: here it is told instead.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 import dagster as dg
+from dagster._core.definitions.resource_requirement import ResourceRequirement
 
 from sv_assets.components.station import RETRIES
 
 C = TypeVar("C", bound=dg.Config)
 _AFTER = dg.In(dg.Nothing)
-_WRITES = dg.Out(dg.Nothing)
-_CHECKED = dg.Out(dg.Nothing)
-_CHECKED_IF_WANTED = dg.Out(dg.Nothing, is_required=False)
+_WRITTEN_IF_WANTED = dg.Out(dg.Nothing, is_required=False)
+AFTER_ALL_ELSE = {"dagster/priority": "-1"}
+
+
+class _Step(dg.OpDefinition):
+    """An op that says once which resources it needs.
+
+    Dagster's own says so once for each of its outputs, and each job asks all of them three times: with a check an output,
+    that was a seventh of the time of loading.
+    """
+
+    def get_resource_requirements(self, *args: Any, **kwargs: Any) -> Iterator[ResourceRequirement]:
+        said: set[tuple[str, type]] = set()
+        for requirement in super().get_resource_requirements(*args, **kwargs):
+            if (known := (getattr(requirement, "key", ""), type(requirement))) not in said:
+                said.add(known)
+                yield requirement
 
 
 def asset_step(
@@ -27,19 +42,28 @@ def asset_step(
     pool: str,
     work: Callable[[dg.AssetExecutionContext, C], dg.MaterializeResult[Any]],
     backfill_policy: dg.BackfillPolicy | None = None,
+    more: Sequence[dg.AssetCheckSpec] = (),
+    evaluate: Callable[[dg.AssetExecutionContext], Iterable[dg.AssetCheckResult]] = lambda _: (),
 ) -> dg.AssetsDefinition:
-    """What `@dg.asset` makes of `work`: one asset and its own check, in the pool of its system, tried again as all are."""
+    """What `@dg.multi_asset` makes of `work`: one asset with the check that it makes itself, in the pool of its system,
+    tried again as all are. After it come `more` checks by `evaluate`, which may also be asked for alone.
 
-    def compute(context: dg.AssetExecutionContext, _: object) -> Iterator[dg.MaterializeResult[Any]]:
-        yield work(context, config(**context.op_execution_context.op_config))
+    An attempt after one that wrote the asset, and failed in its checks, does not write it again.
+    """
+
+    def compute(context: dg.AssetExecutionContext, _: object) -> Iterator[Any]:
+        if spec.key in context.selected_asset_keys and not _is_written(context, spec.key):
+            yield work(context, config(**context.op_execution_context.op_config))
+        yield from evaluate(context)
 
     after = _inputs([dep.asset_key for dep in spec.deps])
-    op = dg.OpDefinition(
+    checks = {one.get_python_identifier(): one for one in (check, *more)}
+    op = _Step(
         compute,
         name=spec.key.to_python_identifier(),
         description=spec.description,
         ins=dict.fromkeys(after, _AFTER),
-        outs={"result": _WRITES, check.get_python_identifier(): _CHECKED},
+        outs={"result": _WRITTEN_IF_WANTED, **dict.fromkeys(checks, _WRITTEN_IF_WANTED)},
         config_schema=_schema_of(config),
         required_resource_keys={"mongo"},
         retry_policy=RETRIES,
@@ -50,42 +74,66 @@ def asset_step(
         keys_by_output_name={"result": spec.key},
         node_def=op,
         specs=[spec],
-        check_specs_by_output_name={check.get_python_identifier(): check},
+        check_specs_by_output_name=checks,
+        can_subset=True,
         backfill_policy=backfill_policy,
     )
 
 
 def checks_step(
     name: str,
+    description: str,
     specs: Sequence[dg.AssetCheckSpec],
-    pool: str | None,
+    pool: str,
     work: Callable[[dg.AssetCheckExecutionContext], Iterable[dg.AssetCheckResult]],
 ) -> dg.AssetChecksDefinition:
-    """What `@dg.multi_asset_check` makes of `work`: checks of which any may be selected."""
+    """What `@dg.multi_asset_check` makes of `work`: checks of many assets, of which any may be selected.
+
+    It comes after all else that can be done in its run, and waits for none of it by name: one of its assets that fails
+    would keep those of all the others from being checked.
+    """
 
     def compute(context: dg.AssetCheckExecutionContext, _: object) -> Iterator[dg.AssetCheckResult]:
         yield from work(context)
 
-    others = [dep.asset_key for spec in specs for dep in spec.additional_deps]
-    after = _inputs(dict.fromkeys([*(spec.asset_key for spec in specs), *others]))
-    op = dg.OpDefinition(
+    op = _Step(
         compute,
         name=name,
-        ins=dict.fromkeys(after, _AFTER),
-        outs={spec.get_python_identifier(): _CHECKED_IF_WANTED for spec in specs},
+        description=description,
+        outs={spec.get_python_identifier(): _WRITTEN_IF_WANTED for spec in specs},
         required_resource_keys={"mongo"},
         retry_policy=RETRIES,
+        tags=AFTER_ALL_ELSE,
         pool=pool,
     )
     return dg.AssetChecksDefinition.create(
-        keys_by_input_name=after,
+        keys_by_input_name={},
         node_def=op,
         check_specs_by_output_name={spec.get_python_identifier(): spec for spec in specs},
         can_subset=True,
     )
 
 
-def _inputs(keys: Iterable[dg.AssetKey]) -> dict[str, dg.AssetKey]:
+def evaluated(context: dg.AssetCheckExecutionContext) -> frozenset[dg.AssetCheckKey]:
+    """The checks that earlier attempts of this step have evaluated."""
+    if not context.retry_number:
+        return frozenset()
+    found = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    events = (entry.get_dagster_event() for entry in found)
+    return frozenset(event.asset_check_evaluation_data.asset_check_key for event in events)
+
+
+def _is_written(context: dg.AssetExecutionContext, key: dg.AssetKey) -> bool:
+    """Whether an earlier attempt of this step has written its asset."""
+    if not context.retry_number:
+        return False
+    found = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_OUTPUT)
+    step = context.op_execution_context.op.name
+    events = (entry.get_dagster_event() for entry in found)
+    return any(e.step_key == step and e.step_output_data.output_name == "result" for e in events)
+
+
+def _inputs(keys: Iterable[dg.AssetKey]) -> Mapping[str, dg.AssetKey]:
     return {key.to_python_identifier(): key for key in keys}
 
 

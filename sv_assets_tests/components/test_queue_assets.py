@@ -15,7 +15,7 @@ from sv_assets.catalogue import Source
 from sv_assets.components.keys import RECEIVES_CHECK, archive_key, dead_letters_key, landing_key, legacy_key
 from sv_assets.components.queue_assets import archive_partitions, dead_letters_asset, queue_assets
 from sv_assets.components.queue_sensor import QUEUE_TAG, Look, queue_sensor, run_config
-from sv_assets.components.source_checks import landing_checks, source_checks
+from sv_assets.components.source_checks import audits_of
 from sv_assets.errors import ConfigurationError
 from sv_assets.landing.writer import LandingWriter
 from sv_assets.mongo import Store
@@ -38,8 +38,8 @@ def web(catalogued: Catalogued, sqs: Any, request: pytest.FixtureRequest) -> Web
 def ran(source: Source, instance: dg.DagsterInstance, **how: Any) -> dg.ExecuteInProcessResult:
     """The landing and its checks, as a run of the UI would do them."""
     landing, _archive = queue_assets(source)
-    how.setdefault("selection", [landing, landing_checks(source)])
-    assets = [landing, _archive, landing_checks(source), dead_letters_asset(source)]
+    how.setdefault("selection", [landing])
+    assets = [landing, _archive, dead_letters_asset(source)]
     return dg.materialize(assets, resources={"mongo": MongoResource()}, instance=instance, **how)
 
 
@@ -182,7 +182,7 @@ def tick(web: WebShop, instance: dg.DagsterInstance, cursor: str | None = None) 
     source = web.source
     definitions = dg.Definitions(
         assets=[*queue_assets(source), dead_letters_asset(source)],
-        asset_checks=source_checks(source),
+        asset_checks=[audits_of([source])],
         sensors=[queue_sensor(source)],
         resources={"mongo": MongoResource()},
     )

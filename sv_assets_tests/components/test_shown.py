@@ -14,7 +14,6 @@ from sv_assets.components.described import described_assets
 from sv_assets.components.landing_assets import landing_asset
 from sv_assets.components.lineage import COLUMN_SCHEMA, MADE_FROM, reads
 from sv_assets.components.run_history import LAG
-from sv_assets.components.source_checks import landing_checks
 from sv_assets.dictionary import lineage_graph
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Store
@@ -103,7 +102,7 @@ def test_runs_show_figures_and_masked_rows_and_nothing_of_anybody(store: Store, 
     source = shop.declare("dbo.Person", "Id", "{mode: modified_at, column: Am}", DECLARED)
     for _ in range(2):
         result = dg.materialize(
-            [landing_asset(source), landing_checks(source)], resources={"mongo": MongoResource()}, run_config=QUIET
+            [landing_asset(source)], resources={"mongo": MongoResource()}, run_config=QUIET
         )
         assert result.success
     (event,) = result.asset_materializations_for_node("landing__shop__person")

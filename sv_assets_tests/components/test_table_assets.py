@@ -16,7 +16,7 @@ from sv_assets.components.landing_assets import (
     partitions_of,
 )
 from sv_assets.components.reconciliation_assets import DELETES_CHECK, reconciliation_asset
-from sv_assets.components.source_checks import source_checks
+from sv_assets.components.source_checks import audits_of
 from sv_assets.landing.skip import why_not_now
 from sv_assets.mongo import Store
 from sv_assets.resources import MongoResource
@@ -154,7 +154,7 @@ COLUMNS = "columns: {Id: int, Name: nvarchar(40), Price: 'decimal(9,2)', Modifie
 
 def schema_check(source: Source, instance: dg.DagsterInstance) -> tuple[bool, str]:
     result = dg.materialize(
-        [landing_asset(source), *source_checks(source)], resources={"mongo": MongoResource()}, instance=instance
+        [landing_asset(source), audits_of([source])], resources={"mongo": MongoResource()}, instance=instance
     )
     return checks_of(result)["schema_as_declared"]
 

@@ -9,7 +9,7 @@ import pytest
 from sv_assets.catalogue import Source
 from sv_assets.components.keys import landing_key
 from sv_assets.components.landing_assets import landing_asset
-from sv_assets.components.source_checks import source_checks
+from sv_assets.components.source_checks import audits_of
 from sv_assets.errors import ConfigurationError
 from sv_assets.landing.land import land_table
 from sv_assets.mongo import Store
@@ -152,7 +152,7 @@ def test_a_blocking_check_stops_what_comes_after_and_its_result_is_kept(store: S
 
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [landing_asset(source), *source_checks(source), downstream],
+            [landing_asset(source), audits_of([source]), downstream],
             resources={"mongo": MongoResource()},
             instance=instance,
             raise_on_error=False,
