@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
-from sv_assets.loading import quick_loading
+from sv_assets.components.loading import quick_loading
 from sv_assets.resources import MongoResource
 
 

@@ -28,7 +28,7 @@ from sv_assets.local.generator.legacy_schema import TABLES
 from sv_assets.mongo import CODEC, Document, Store, bulk_write, open_store
 from sv_assets.sources.capture import open_reader
 from sv_assets.sources.database import open_database
-from sv_assets.sources.messages import open_message
+from sv_assets.sources.messages.open import open_message
 from sv_assets.sources.records import Batch, Position, Record, Rejected, Version
 from sv_assets.sources.sqs.queue import Queue
 from sv_assets.sources.table import describe

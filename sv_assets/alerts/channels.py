@@ -5,8 +5,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from sv_assets import settings as environment
 from sv_assets.alerts import mail, slack, webhook
 from sv_assets.alerts.message import Message
@@ -67,6 +65,8 @@ def reach(name: str, channel: Channel) -> str:
     if isinstance(channel, EmailChannel):
         mail.knock(_resolved_mail(name, channel), _port(name, channel))
         return f"SMTP, {channel.security}, {len(channel.to)} recipients"
+    import httpx
+
     url = _resolved(channel.url, name)
     verify: Any = True
     if isinstance(channel, WebhookChannel) and channel.ca_file:

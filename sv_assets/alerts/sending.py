@@ -3,12 +3,14 @@
 import re
 import time
 from collections.abc import Mapping
-
-import httpx
+from typing import TYPE_CHECKING
 
 from sv_assets.errors import SvError
 
-TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+if TYPE_CHECKING:
+    import httpx
+
+SECONDS, CONNECT_SECONDS = 10.0, 5.0
 TRIES = 2
 PAUSE_SECONDS = 1.0
 SHORT_SECONDS = 3.0
@@ -42,10 +44,13 @@ def post(url: str, body: bytes, headers: Mapping[str, str], ca_file: str | None 
 def _post_once(url: str, body: bytes, headers: Mapping[str, str], ca_file: str | None) -> None:
     import ssl
 
+    import httpx
+
+    timeout = httpx.Timeout(SECONDS, connect=CONNECT_SECONDS)
     try:
         verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
         with (
-            httpx.Client(timeout=TIMEOUT, verify=verify, follow_redirects=False) as client,
+            httpx.Client(timeout=timeout, verify=verify, follow_redirects=False) as client,
             client.stream("POST", url, content=body, headers=dict(headers)) as answer,
         ):
             if answer.is_success:
@@ -65,7 +70,7 @@ def _post_once(url: str, body: bytes, headers: Mapping[str, str], ca_file: str |
     )  # fmt: skip
 
 
-def _told(answer: httpx.Response) -> str:
+def _told(answer: "httpx.Response") -> str:
     """The one word by which Slack and others say what they dislike; nothing else of an answer is passed on."""
     read = b""
     deadline = time.monotonic() + ANSWER_SECONDS

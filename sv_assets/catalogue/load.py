@@ -5,7 +5,7 @@ Errors name the file, the line, the entry and the allowed values, so that a typo
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,7 @@ def _read_catalogue(directory: Path, paths: Sequence[Path]) -> Catalogue:
 def read_sources(path: Path) -> Iterator[Source]:
     """The sources declared in one file, which may hold several systems, one a YAML document."""
     try:
-        text = path.read_text(encoding="utf-8")
-        nodes = list(yaml.compose_all(text, Loader=LOADER))
-        documents = [yaml.constructor.SafeConstructor().construct_document(node) for node in nodes]
+        parsed = documents_of(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         at_line = f":{where.line + 1}" if where else ""
@@ -116,9 +114,16 @@ def read_sources(path: Path) -> Iterator[Source]:
         raise ConfigurationError(
             f"{path}{at_line}: this is not YAML ({problem}). Mend the indentation, quotes or value there."
         ) from None
-    for document, node in zip(documents, nodes, strict=True):
+    for document, node in parsed:
         for source, line in zip(*_declared(path, document, node), strict=True):
             yield replace(source, declared_at=f"{path}:{line}: ")
+
+
+@lru_cache(maxsize=256)
+def documents_of(text: str) -> list[tuple[Any, yaml.Node]]:
+    """The documents of a declaration, each with its node; Dagster wants them again. Raises YAMLError and ValueError."""
+    nodes = yaml.compose_all(text, Loader=LOADER)
+    return [(yaml.constructor.SafeConstructor().construct_document(node), node) for node in nodes]
 
 
 def _declared(path: Path, document: Any, node: yaml.Node) -> tuple[list[Source], list[int]]:

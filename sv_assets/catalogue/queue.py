@@ -4,8 +4,6 @@ import datetime as dt
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sv_assets.catalogue.checks import AnyCheck, Expectations, repeated_title
@@ -31,6 +29,9 @@ class EventSchema(Entry):
     @field_validator("json_schema")
     @classmethod
     def _is_a_schema(cls, value: dict[str, Any]) -> dict[str, Any]:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
+
         try:
             Draft202012Validator.check_schema(value)
         except SchemaError as error:

@@ -157,9 +157,22 @@ class Source:
 
     def paths_used(self) -> set[str]:
         """The columns, or paths into a message, that `feeds` and `pii` name."""
-        return {*self.entry.pii, *paths_of(self.entry.feeds)}
+        return set(self._paths)
+
+    @cached_property
+    def _paths(self) -> frozenset[str]:
+        return frozenset({*self.entry.pii, *paths_of(self.entry.feeds)})
 
 
 def address_fields(entry: AddressFields) -> dict[str, str | Const]:
     """The declared parts of an address, without the reference to its person."""
     return {name: value for name in AddressFields.model_fields if (value := getattr(entry, name)) is not None}
+
+
+def needs_reconciliation(source: Source) -> bool:
+    """True for tables that land without seeing deletes: those read from a bookmark by a column."""
+    return (
+        not source.is_queue
+        and source.table.capture.mode in ("modified_at", "rowversion")
+        and source.table.deletes == "reconcile"
+    )

@@ -7,7 +7,6 @@ import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import build_asset_job, get_asset_graph_for_job
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-
 _MADE: list[tuple[Any, dg.AssetSelection, dg.JobDefinition]] = []
 """The jobs that were made of the newest asset graph: another of the same selection takes over their steps."""
 

@@ -2,9 +2,8 @@
 
 import dagster as dg
 
-from sv_assets.catalogue.source import Source
-from sv_assets.landing.reconcile import needs_reconciliation
-from sv_assets.quality.landing import names_after_landing, names_of_audit
+from sv_assets.catalogue.source import Source, needs_reconciliation
+from sv_assets.quality.names import names_after_landing, names_of_audit
 
 STATIONS = tuple(
     dg.AssetKey(path)
@@ -16,6 +15,8 @@ STATIONS = tuple(
 """What works off landed records, in order; each follows what is before it by itself."""
 CAPTURE_CHECK, RECEIVES_CHECK = "capture_sees_every_change", "far_from_dead_letters"
 """The checks that the landing of a table, and of a queue, evaluates itself."""
+DELETES_CHECK = "deletes_believed"
+"""That of the reconciliation of a table."""
 CONSUMERS = ("contact_centre", "fraud", "marketing", "privacy")
 """Groups of the assets that are made of customers and orders for one team each."""
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import dagster as dg
@@ -25,10 +25,12 @@ from sv_assets.components.run_history import history_of_landing
 from sv_assets.components.source_checks import checked_landing, landing_check_specs
 from sv_assets.components.station import WRITTEN, explained_failures
 from sv_assets.components.steps import asset_step
-from sv_assets.landing.land import LandingReport, land_table
 from sv_assets.quality.result import Result
 from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
+
+if TYPE_CHECKING:
+    from sv_assets.landing.land import LandingReport
 
 PARTITIONS_REPORTED_BY_A_SCAN = 92
 """Dagster stores each partition as an event of its own, about a hundred a second on its SQLite storage."""
@@ -147,6 +149,8 @@ def landing_asset(source: Source, said: Mapping[str, Any] | None = None) -> dg.A
     )
 
     def landing(context: dg.AssetExecutionContext, config: TableRunConfig) -> dg.MaterializeResult[Any]:
+        from sv_assets.landing.land import land_table
+
         mongo: MongoResource = context.resources.mongo
         window = None if config.full or config.from_bookmark else _window(context)
         with explained_failures(), mongo.store() as store:
@@ -178,7 +182,7 @@ def landing_asset(source: Source, said: Mapping[str, Any] | None = None) -> dg.A
     return asset_step(spec, check, TableRunConfig, pool_of(source), landing, range_policy, more, evaluate)
 
 
-def _capture_check(source: Source, report: LandingReport) -> Result:
+def _capture_check(source: Source, report: "LandingReport") -> Result:
     """What this read showed of the source."""
     warnings = report.findings.warnings
     seen = f"Captured by {source.table.capture.mode}: {report.outcome.read:,} rows read, nothing was out of its sight."
@@ -194,7 +198,7 @@ def _window(context: dg.AssetExecutionContext) -> Window | None:
     return Window(span.start.replace(tzinfo=None), span.end.replace(tzinfo=None))
 
 
-def metadata_of(source: Source, report: LandingReport, row_count: int) -> dict[str, Any]:
+def metadata_of(source: Source, report: "LandingReport", row_count: int) -> dict[str, Any]:
     """What a materialisation shows of a landing."""
     outcome = report.outcome
     metadata: dict[str, Any] = {
@@ -222,13 +226,13 @@ def metadata_of(source: Source, report: LandingReport, row_count: int) -> dict[s
     return metadata | report.findings.figures
 
 
-def observe_source(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
+def observe_source(context: dg.AssetExecutionContext, source: Source, report: "LandingReport") -> None:
     """What this run saw of the source itself, on the source's own page."""
     metadata = {"rows_read": report.outcome.read, "read_by_run": context.run.run_id, "position": report.bookmark_after}
     context.log_event(dg.AssetObservation(legacy_key(source), metadata=metadata))
 
 
-def _report_partitions(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
+def _report_partitions(context: dg.AssetExecutionContext, source: Source, report: "LandingReport") -> None:
     """An unpartitioned run says which partitions it landed rows of, so that the UI shows them; a scan the last ones.
 
     What follows a partitioned table hears of it by its partitions alone: where rows landed, the present one is among

@@ -175,6 +175,7 @@ def consumer_metadata(place: str, columns: Mapping[str, str], made_from: Lineage
     return {**located(place), COLUMN_SCHEMA: schema, **lineage}
 
 
+@lru_cache(maxsize=20_000)
 def asset_link(key: str, words: str = "", view: str = "overview") -> str:
     """A link in Markdown to the page of an asset."""
     return f"[{_escaped(words or key)}](/assets/{quote(key)}?view={view})"
@@ -199,6 +200,7 @@ def _links(fields: Sequence[Field], of: str) -> str:
     return shown if more <= 0 else f"{shown} and {more} more: `sv catalogue lineage {of}`"
 
 
+@lru_cache(maxsize=20_000)
 def _link(field: Field) -> str:
     """To the page on which the field stands; of a source that is the legacy table or queue."""
     return asset_link("/".join(_key_of(field, "legacy").path), str(field))

@@ -7,9 +7,8 @@ import dagster as dg
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import legacy_key
 from sv_assets.components.lineage import asset_link
-from sv_assets.landing.quarantine import Chosen, count_by_reason, newest_entries
 from sv_assets.mongo import Store
-from sv_assets.quality import backlog
+from sv_assets.quality.names import DEAD_LETTERS, QUARANTINE
 from sv_assets.quality.result import Result
 
 SHOWN = 10
@@ -17,14 +16,16 @@ SHOWN = 10
 
 def shown_beside(store: Store, source: Source, result: Result) -> dict[str, Any]:
     """For the result of a check of this source: what helps to mend it."""
-    if result.check == backlog.QUARANTINE:
+    if result.check == QUARANTINE:
         return quarantine_metadata(store, source)
-    return dead_letters_next(source) if result.check == backlog.DEAD_LETTERS and not result.passed else {}
+    return dead_letters_next(source) if result.check == DEAD_LETTERS and not result.passed else {}
 
 
 def quarantine_metadata(store: Store, source: Source) -> dict[str, Any]:
     """For the result of a check: the newest entries without their keys and values, the reasons counted, and the next
     step. Nothing where nothing waits."""
+    from sv_assets.landing.quarantine import Chosen, count_by_reason, newest_entries
+
     chosen = Chosen((source.key,))
     counts = count_by_reason(store, chosen)
     if not counts:

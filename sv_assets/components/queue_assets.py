@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import dagster as dg
@@ -27,13 +27,14 @@ from sv_assets.components.source_checks import checked_landing, landing_check_sp
 from sv_assets.components.station import RETRIES, explained_failures
 from sv_assets.components.steps import asset_step
 from sv_assets.errors import SvError
-from sv_assets.landing.land import LandingReport
-from sv_assets.landing.land_queue import Bounds, land_queue, replay_queue
 from sv_assets.mongo import explained_mongo_errors
 from sv_assets.quality.result import Result
 from sv_assets.quality.results import record
 from sv_assets.resources import MongoResource
 from sv_assets.sources.records import Window
+
+if TYPE_CHECKING:
+    from sv_assets.landing.land import LandingReport
 
 log = logging.getLogger(__name__)
 _ARCHIVED = dg.TableSchema(
@@ -112,6 +113,10 @@ def _landing(source: Source, said: Mapping[str, Any] | None) -> dg.AssetsDefinit
     )
 
     def landing(context: dg.AssetExecutionContext, config: QueueRunConfig) -> dg.MaterializeResult[Any]:
+        from sv_assets.landing.land import LandingReport
+        from sv_assets.landing.land_queue import land_queue
+        from sv_assets.sources.sqs.receive import Bounds
+
         mongo: MongoResource = context.resources.mongo
         report = LandingReport(source.key)
         try:
@@ -152,6 +157,8 @@ def _archive(source: Source, origin: Mapping[str, Any]) -> dg.AssetsDefinition:
         metadata={**located(f"archive/{source.key}"), COLUMN_SCHEMA: _ARCHIVED, **origin},
     )
     def archive(context: dg.AssetExecutionContext, mongo: MongoResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from sv_assets.landing.land_queue import replay_queue
+
         span = context.partition_time_window
         with explained_failures(), mongo.store() as store:
             report = replay_queue(store, load_catalogue(), source, context.run.run_id, Window(span.start, span.end))
@@ -163,7 +170,7 @@ def _archive(source: Source, origin: Mapping[str, Any]) -> dg.AssetsDefinition:
     return archive
 
 
-def _report_days(context: dg.AssetExecutionContext, source: Source, report: LandingReport) -> None:
+def _report_days(context: dg.AssetExecutionContext, source: Source, report: "LandingReport") -> None:
     """The days of the archive to which this run added, so that the UI shows them as filled."""
     known = set(archive_partitions(source).get_partition_keys())
     for day, count in sorted(report.days.items()):
@@ -173,7 +180,7 @@ def _report_days(context: dg.AssetExecutionContext, source: Source, report: Land
             )
 
 
-def _keep_all_the_same(mongo: MongoResource, source: Source, report: LandingReport, run_id: str) -> None:
+def _keep_all_the_same(mongo: MongoResource, source: Source, report: "LandingReport", run_id: str) -> None:
     """Keeps the result of a run that failed, unless MongoDB is what it failed by: the error that is raised says it."""
     try:
         with explained_mongo_errors(), mongo.store() as store:
@@ -182,7 +189,7 @@ def _keep_all_the_same(mongo: MongoResource, source: Source, report: LandingRepo
         log.warning("The result of %s could not be kept: %s", RECEIVES_CHECK, error)
 
 
-def _receives_check(source: Source, report: LandingReport) -> Result:
+def _receives_check(source: Source, report: "LandingReport") -> Result:
     most = report.findings.figures.get("most_receives_of_a_message", 0)
     seen = f"{report.outcome.read:,} messages were received, none more than {most} times."
     sentence = " ".join(report.findings.warnings) or (report.stopped if not report.outcome.read else "") or seen

@@ -3,7 +3,7 @@
 import json
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,7 +12,9 @@ from sv_assets.components.keys import checks_after_landing, dead_letters_key, la
 from sv_assets.components.under_way import assets_under_way, pauses
 from sv_assets.errors import SvError
 from sv_assets.landing.skip import why_closed
-from sv_assets.sources.sqs.queue import Depth, Queue
+
+if TYPE_CHECKING:
+    from sv_assets.sources.sqs.queue import Depth
 
 QUEUE_TAG = "sv/queue"
 MESSAGES_A_RECEIVER = 2_000
@@ -31,7 +33,7 @@ MESSAGES_A_SECOND = 100
 class Look:
     """What a tick saw: how many messages wait, and for how many seconds the oldest at least."""
 
-    depth: Depth
+    depth: "Depth"
     oldest: float
 
 
@@ -108,6 +110,8 @@ def _look(source: Source, cursor: str | None, emptied_at: float) -> tuple[Look, 
     Where CloudWatch does not say how old the oldest message is, it is at least as old as the time for which every tick
     has found some, since the last run that ended well.
     """
+    from sv_assets.sources.sqs.queue import Queue
+
     queue = Queue(source)
     depth = queue.depth()
     now = time.time()
@@ -152,6 +156,8 @@ def _dead_letters_observed(context: dg.SensorEvaluationContext, source: Source) 
     """None where they cannot be looked at, which is no reason to leave the queue alone; a check says it too."""
     if source.queue.dead_letters is None:
         return []
+    from sv_assets.sources.sqs.queue import Queue
+
     try:
         waiting = Queue(source, source.queue.dead_letters).depth().total
     except SvError as error:

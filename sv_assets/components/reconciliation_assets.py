@@ -1,21 +1,21 @@
 """The asset that finds the deleted rows of a table whose capture mode cannot see them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import landing_key, pool_of, reconciliation_key
+from sv_assets.components.keys import DELETES_CHECK, landing_key, pool_of, reconciliation_key
 from sv_assets.components.lineage import located
 from sv_assets.components.recording import recorded
 from sv_assets.components.station import WRITTEN, explained_failures
 from sv_assets.components.steps import asset_step
-from sv_assets.landing.reconcile import Reconciliation, reconcile_table
 from sv_assets.quality.result import Result
 from sv_assets.resources import MongoResource
 
-DELETES_CHECK = "deletes_believed"
+if TYPE_CHECKING:
+    from sv_assets.landing.reconcile import Reconciliation
 
 
 class ReconciliationConfig(dg.Config):
@@ -53,6 +53,8 @@ def reconciliation_asset(source: Source, origin: Mapping[str, Any] | None = None
     )
 
     def reconciliation(context: dg.AssetExecutionContext, config: ReconciliationConfig) -> dg.MaterializeResult[Any]:
+        from sv_assets.landing.reconcile import reconcile_table
+
         mongo: MongoResource = context.resources.mongo
         with explained_failures(), mongo.store() as store:
             found = reconcile_table(
@@ -68,7 +70,7 @@ def reconciliation_asset(source: Source, origin: Mapping[str, Any] | None = None
     return asset_step(spec, check, ReconciliationConfig, pool_of(source), reconciliation)
 
 
-def _metadata(found: Reconciliation) -> dict[str, Any]:
+def _metadata(found: "Reconciliation") -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": found.landed - found.deleted,
         "rows_in_source": found.in_source,
@@ -83,7 +85,7 @@ def _metadata(found: Reconciliation) -> dict[str, Any]:
     return metadata | ({"stopped": found.skipped} if found.skipped else {})
 
 
-def _check(source: Source, found: Reconciliation) -> Result:
+def _check(source: Source, found: "Reconciliation") -> Result:
     if found.refused:
         sentence = (
             f"{found.refused:,} of {found.landed:,} landed rows are gone from the source, more than "

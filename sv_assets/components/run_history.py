@@ -1,17 +1,18 @@
 """What a materialisation shows beside its own figures: those of the last runs as a picture, and a few masked rows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from sv_assets import run_figures
 from sv_assets.catalogue.source import Source
-from sv_assets.dictionary.preview import Row, landed_rows, station_rows
-from sv_assets.landing.bookmarks import lag_seconds
-from sv_assets.landing.land import LandingReport
 from sv_assets.mongo import Store
 from sv_assets.pictures import Panel, as_markdown, history
+
+if TYPE_CHECKING:
+    from sv_assets.dictionary.preview import Row
+    from sv_assets.landing.land import LandingReport
 
 LAG = "bookmark_lag_seconds"
 OF_LANDING = ("read", "inserted", "updated", "stale", "deleted", "quarantined", "seconds", LAG, "row_count")
@@ -22,9 +23,12 @@ _CALLED = {LAG: "bookmark lag", "row_count": "rows in the collection", "document
 
 
 def history_of_landing(
-    store: Store, context: dg.AssetExecutionContext, source: Source, report: LandingReport, row_count: int
+    store: Store, context: dg.AssetExecutionContext, source: Source, report: "LandingReport", row_count: int
 ) -> dict[str, Any]:
     """Notes the figures of a landing, and shows them with those of the last runs, the bookmark's lag, and masked rows."""
+    from sv_assets.dictionary.preview import landed_rows
+    from sv_assets.landing.bookmarks import lag_seconds
+
     lag = lag_seconds(store, source, dict(report.columns))
     figures: dict[str, float] = {
         name: getattr(report.outcome, name) for name in OF_LANDING if hasattr(report.outcome, name)
@@ -41,6 +45,8 @@ def history_of_landing(
 
 def history_of_station(store: Store, place: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """As `history_of_landing`, for the station that writes the collection `place`; figures come from its metadata."""
+    from sv_assets.dictionary.preview import station_rows
+
     figures = {name: metadata[name] for name in OF_STATION if isinstance(metadata.get(name), (int, float))}
     figures["row_count"] = metadata["dagster/row_count"]
     context = dg.AssetExecutionContext.get()
@@ -69,7 +75,7 @@ def _noted(
     return {"history": dg.MetadataValue.md(as_markdown(history("history", title, span, panels), title))}
 
 
-def _preview(rows: list[Row]) -> dict[str, dg.TableMetadataValue]:
+def _preview(rows: "list[Row]") -> dict[str, dg.TableMetadataValue]:
     if not rows:
         return {}
     schema = dg.TableSchema([dg.TableColumn(name) for name in rows[0]])  # without it the columns come in no order

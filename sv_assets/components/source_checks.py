@@ -1,6 +1,6 @@
 """The checks of a source: what is cheap within its landing, and the audits of a system, which read its sources."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import dagster as dg
@@ -13,11 +13,7 @@ from sv_assets.components.recording import recorded
 from sv_assets.components.station import ERROR_CLASS, explained_failures
 from sv_assets.components.steps import checks_step, evaluated
 from sv_assets.mongo import Store
-from sv_assets.quality.clock import now
-from sv_assets.quality.keys import LANDED
-from sv_assets.quality.landing import WHAT, audit, check_landing, names_after_landing, names_of_audit
-from sv_assets.quality.result import Result
-from sv_assets.quality.subject import Subject
+from sv_assets.quality.names import LANDED, WHAT, names_after_landing, names_of_audit
 from sv_assets.resources import MongoResource
 
 
@@ -40,7 +36,7 @@ def checked_landing(source: Source, context: dg.AssetExecutionContext) -> Iterat
     mongo: MongoResource = context.resources.mongo
     if wanted:
         with explained_failures(), mongo.store() as store:
-            yield from _results(store, source, wanted, context.run.run_id, check_landing)
+            yield from _results(store, source, wanted, context.run.run_id)
 
 
 def audits_of(sources: Sequence[Source]) -> dg.AssetChecksDefinition:
@@ -60,9 +56,11 @@ def audits_of(sources: Sequence[Source]) -> dg.AssetChecksDefinition:
             for key in sorted(wanted):
                 try:
                     with explained_failures():
-                        found = _results(store, by_asset[key], wanted[key], context.run.run_id, audit)
+                        found = _results(store, by_asset[key], wanted[key], context.run.run_id, audited=True)
                 except dg.Failure as failure:
-                    store.client.admin.command("ping")  # where it is MongoDB that is away, no other can be audited either
+                    store.client.admin.command(
+                        "ping"
+                    )  # where it is MongoDB that is away, no other can be audited either
                     failures[by_asset[key].key] = failure
                 except Exception as error:  # whatever it is: the other sources must be audited all the same
                     unforeseen.append(error)
@@ -86,8 +84,13 @@ def _audit_specs(source: Source) -> list[dg.AssetCheckSpec]:
 
 
 def _results(
-    store: Store, source: Source, wanted: set[str], run_id: str, evaluate: Callable[[Subject], Iterable[Result]]
+    store: Store, source: Source, wanted: set[str], run_id: str, *, audited: bool = False
 ) -> list[dg.AssetCheckResult]:
+    from sv_assets.quality.clock import now
+    from sv_assets.quality.landing import audit, check_landing
+    from sv_assets.quality.subject import Subject
+
+    evaluate = audit if audited else check_landing
     catalogue = load_catalogue()
     subject = Subject(store, catalogue, source, now(store, catalogue))
     results = [result for result in evaluate(subject) if result.check in wanted]

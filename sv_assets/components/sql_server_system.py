@@ -7,13 +7,13 @@ from pydantic import BaseModel
 
 from sv_assets.catalogue.load import sources_of
 from sv_assets.catalogue.model import SqlServerSystemModel
+from sv_assets.catalogue.source import needs_reconciliation
 from sv_assets.components.landing_assets import foreign_key_lineage, landing_asset, legacy_asset
 from sv_assets.components.lineage import source_metadata
 from sv_assets.components.origin import WithOrigin, origin_of
 from sv_assets.components.reconciliation_assets import reconciliation_asset
 from sv_assets.components.source_checks import audits_of
 from sv_assets.components.table_sensor import table_sensor
-from sv_assets.landing.reconcile import needs_reconciliation
 
 
 class SqlServerSystem(dg.Component):

@@ -3,14 +3,17 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from sv_assets.components.run_history import history_of_station
 from sv_assets.errors import SvError, TransientError
-from sv_assets.identity.party import StationReport
 from sv_assets.mongo import Document, Store, explained_mongo_errors
 from sv_assets.resources import MongoResource
+
+if TYPE_CHECKING:
+    from sv_assets.identity.party import StationReport
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 ERROR_CLASS = "error_class"
@@ -41,7 +44,7 @@ def run_station(
     mongo: MongoResource,
     database: str,
     collection: str,
-    work: Callable[[Store], StationReport],
+    work: "Callable[[Store], StationReport]",
     beside: Document | None = None,
 ) -> dg.MaterializeResult:
     """Let a station work on the store; what it did is shown on the materialisation of its collection, `beside` other metadata."""

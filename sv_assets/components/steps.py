@@ -6,33 +6,57 @@ function each time: here it is told instead.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from copy import copy
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import dagster as dg
-from dagster._core.definitions.resource_requirement import ResourceRequirement
+from dagster._core.definitions.output import OutputDefinition
+from dagster._core.definitions.resource_requirement import (
+    OpDefinitionResourceRequirement,
+    OutputManagerRequirement,
+    ResourceRequirement,
+)
 
 from sv_assets.components.station import RETRIES
 
 C = TypeVar("C", bound=dg.Config)
 _AFTER = dg.In(dg.Nothing)
-_WRITTEN_IF_WANTED = dg.Out(dg.Nothing, is_required=False)
 AFTER_ALL_ELSE = {"dagster/priority": "-1"}
 
 
 class _Step(dg.OpDefinition):
-    """An op that says once which resources it needs.
+    """An op that says once what it needs.
 
     Dagster's own says so once for each of its outputs, and each job asks all of them three times: with a check an output,
     that was a seventh of the time of loading.
     """
 
-    def get_resource_requirements(self, *args: Any, **kwargs: Any) -> Iterator[ResourceRequirement]:
-        said: set[tuple[str, type]] = set()
-        for requirement in super().get_resource_requirements(*args, **kwargs):
-            if (known := (getattr(requirement, "key", ""), type(requirement))) not in said:
-                said.add(known)
-                yield requirement
+    @cached_property
+    def _needs(self) -> tuple[ResourceRequirement, ...]:
+        described = f"op '{self.name}'"
+        return (
+            OpDefinitionResourceRequirement(key="mongo", node_description=described),
+            OutputManagerRequirement(
+                key="io_manager", node_description=described, output_name=self.output_defs[0].name
+            ),
+        )
+
+    def get_resource_requirements(self, *_: Any, **__: Any) -> Iterator[ResourceRequirement]:
+        yield from self._needs
+
+
+class _IfWanted(dg.Out):
+    """An output that is given only where it is wanted; all of them are one but for their names."""
+
+    def to_definition(self, annotation_type: type, name: str | None, *_: Any, **__: Any) -> OutputDefinition:
+        made = copy(_ANY)
+        made._name = str(name)
+        return made
+
+
+_ANY = OutputDefinition(dg.Nothing, is_required=False)
+_IF_WANTED = _IfWanted(dg.Nothing, is_required=False)
 
 
 def asset_step(
@@ -63,7 +87,7 @@ def asset_step(
         name=spec.key.to_python_identifier(),
         description=spec.description,
         ins=dict.fromkeys(after, _AFTER),
-        outs={"result": _WRITTEN_IF_WANTED, **dict.fromkeys(checks, _WRITTEN_IF_WANTED)},
+        outs={"result": _IF_WANTED, **dict.fromkeys(checks, _IF_WANTED)},
         config_schema=_schema_of(config),
         required_resource_keys={"mongo"},
         retry_policy=RETRIES,
@@ -100,18 +124,19 @@ def checks_step(
         compute,
         name=name,
         description=description,
-        outs={spec.get_python_identifier(): _WRITTEN_IF_WANTED for spec in specs},
+        outs={spec.get_python_identifier(): _IF_WANTED for spec in specs},
         required_resource_keys={"mongo"},
         retry_policy=RETRIES,
         tags=AFTER_ALL_ELSE,
         pool=pool,
     )
-    return dg.AssetChecksDefinition.create(
+    made: dg.AssetChecksDefinition = dg.AssetChecksDefinition.create(
         keys_by_input_name={},
         node_def=op,
         check_specs_by_output_name={spec.get_python_identifier(): spec for spec in specs},
         can_subset=True,
     )
+    return made
 
 
 def evaluated(context: dg.AssetCheckExecutionContext) -> frozenset[dg.AssetCheckKey]:

@@ -11,11 +11,9 @@ from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import checks_after_landing, landing_key
 from sv_assets.components.under_way import assets_under_way, pauses
 from sv_assets.errors import SvError
-from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.skip import why_closed
 from sv_assets.mongo import Store, explained_mongo_errors
 from sv_assets.resources import MongoResource
-from sv_assets.sources.look import look_at
 from sv_assets.sources.records import Position
 
 SYSTEM_TAG = "sv/system"
@@ -99,6 +97,9 @@ def _request(tables: Sequence[Source], tags: dict[str, str], prefix: str, second
 
 
 def _found(instance: dg.DagsterInstance, store: Store, tables: Sequence[Source]) -> Found:
+    from sv_assets.landing.bookmarks import Bookmark
+    from sv_assets.sources.look import look_at
+
     found = Found()
     positions: dict[str, Position | None] = {}
     for source in tables:

@@ -45,7 +45,7 @@ from sv_assets.components.keys import dead_letters_key, landing_key, legacy_key
 from sv_assets.components.station import ERROR_CLASS, WRITTEN
 from sv_assets.metrics.latency import Composition, Landed, fold_latencies
 from sv_assets.mongo import Store
-from sv_assets.quality import backlog, freshness
+from sv_assets.quality.names import DEAD_LETTERS, FRESH
 
 log = logging.getLogger(__name__)
 FIRST_LOOK = dt.timedelta(hours=24)
@@ -137,7 +137,7 @@ def observe(
         ]
 
     def stale_assets() -> list[Condition]:
-        told = {state["asset"] for state in failing_checks(store, watched.checks) if state["check"] == freshness.CHECK}
+        told = {state["asset"] for state in failing_checks(store, watched.checks) if state["check"] == FRESH}
         return [c for c in _freshness(instance, watched, now) if c.id.removeprefix("freshness ") not in told]
 
     def backlogs() -> list[Condition]:
@@ -275,7 +275,7 @@ def _checks(watched: Watched, store: Store, queues: list[Source], now: dt.dateti
     seen = {landing_key(s).to_user_string() for s in queues if s.queue.dead_letters}
     forget_undefined(store, watched.checks, now)
     for state in failing_checks(store, watched.checks):
-        if state["check"] == backlog.DEAD_LETTERS and state["asset"] in seen and state["figures"]:
+        if state["check"] == DEAD_LETTERS and state["asset"] in seen and state["figures"]:
             continue
         owners = state["owners"] or watched.owners.get(dg.AssetKey(state["asset"].split("/")), ())
         yield check_condition({**state, "owners": owners})

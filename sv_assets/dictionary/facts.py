@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from sv_assets.catalogue.capture import ModifiedAtCapture, RowversionCapture
 from sv_assets.catalogue.load import Catalogue
-from sv_assets.catalogue.source import Source
+from sv_assets.catalogue.source import Source, needs_reconciliation
 from sv_assets.customers.lineage import CUSTOMERS
 from sv_assets.dictionary.lineage import Field, LineageGraph, known_columns, lineage_graph
-from sv_assets.landing.reconcile import needs_reconciliation
 
 Fact = tuple[str, str]
 """A label, and what there is to say."""

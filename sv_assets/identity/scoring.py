@@ -10,16 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from splink import DuckDBAPI, Linker, SettingsCreator
-from splink.internals.settings import Settings
 
 from sv_assets.identity.comparisons import DIALECTS, DUCKDB, Comparison, comparisons
 from sv_assets.identity.model import Model, Patterns, built_in, learn
 from sv_assets.identity.workbench import Workbench
+
+if TYPE_CHECKING:
+    from splink import SettingsCreator
+    from splink.internals.settings import Settings
 
 RULES_REACH = 5.0
 """A rule links pairs that the model puts so far below the threshold at most; what is below has not been looked at."""
@@ -283,20 +285,21 @@ def _gamma(comparison: Comparison) -> str:
     return f"(case {cases} else 0 end)::tinyint"
 
 
-class _ReadOnce(SettingsCreator):
-    """Splink parses the SQL of all levels whenever a linker is made, which takes longer than to weigh a thousand pairs."""
-
-    @cached_property
-    def _read(self) -> Settings:
-        return super().get_settings("duckdb")
-
-    def get_settings(self, sql_dialect_str: str) -> Settings:
-        return self._read
-
-
 @lru_cache(maxsize=4)
-def _read_once(declared: str) -> SettingsCreator:
-    return _ReadOnce(**json.loads(declared))
+def _read_once(declared: str) -> "SettingsCreator":
+    """Splink's settings, read once: it parses the SQL of all levels whenever a linker is made, which takes longer than to weigh
+    a thousand pairs."""
+    from splink import SettingsCreator
+
+    class ReadOnce(SettingsCreator):
+        @cached_property
+        def _read(self) -> "Settings":
+            return super().get_settings("duckdb")
+
+        def get_settings(self, sql_dialect_str: str) -> "Settings":
+            return self._read
+
+    return ReadOnce(**json.loads(declared))
 
 
 def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, least: float | None = None) -> str:
@@ -318,6 +321,8 @@ def predict(bench: Workbench, model: Model, pairs: str, *, wide: bool = False, l
     bench.execute(
         f"create or replace view splink_pairs as select '0' as match_key, l as join_key_l, r as join_key_r from {pairs}"
     )
+    from splink import DuckDBAPI, Linker  # half a second, which only runs at work on pairs need
+
     api = DuckDBAPI(connection=bench.connection)
     settings = _read_once(json.dumps(splink_settings(model, "duckdb", wide=wide)))
     linker = Linker(api.register("weighed"), settings, log_level=None, validate_settings=False)

@@ -19,15 +19,17 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import duckdb
 import pyarrow as pa
 
 from sv_assets.identity.blocking import SAME_FORM, keys_of
 from sv_assets.identity.compared import LISTS, SCALARS, is_mobile, is_more_than_a_name
 from sv_assets.identity.settings import IdentitySettings
 from sv_assets.mongo import Document, content_hash
+
+if TYPE_CHECKING:
+    import duckdb
 
 CONTACTS = ("emails", "mobiles", "lines")
 
@@ -81,6 +83,8 @@ def as_table(records: Iterable[Prepared], first_number: int, identifiers: Iterab
 def open_workbench(settings: IdentitySettings, identifiers: Iterable[str]) -> Iterator["Workbench"]:
     """A workbench in memory, which spills into a temporary folder that goes away with it."""
     with tempfile.TemporaryDirectory(prefix="sv-identity-") as folder:
+        import duckdb
+
         connection = duckdb.connect()
         try:
             connection.execute(f"set memory_limit = '{settings.engine.memory}'")
@@ -96,7 +100,7 @@ class Workbench:
     """The tables above. Records are added in portions; then the blocks are judged, and pairs are made."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, settings: IdentitySettings, identifiers: list[str]
+        self, connection: "duckdb.DuckDBPyConnection", settings: IdentitySettings, identifiers: list[str]
     ) -> None:
         self.connection = connection
         self.settings = settings
@@ -122,7 +126,7 @@ class Workbench:
         """The columns with values that should belong to one person, or to one household."""
         return [*CONTACTS, *self.id_columns]
 
-    def execute(self, sql: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
+    def execute(self, sql: str, parameters: Any = None) -> "duckdb.DuckDBPyConnection":
         return self.connection.execute(sql, parameters) if parameters is not None else self.connection.execute(sql)
 
     def one(self, sql: str) -> Any:

@@ -17,7 +17,9 @@ from sv_assets.landing.skip import why_not_now
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Store, explained_mongo_errors, in_bounded_batches
 from sv_assets.progress import Progress
-from sv_assets.sources.messages import Message, Opened, PayloadStore, S3Payloads, open_message
+from sv_assets.sources.messages import Message, Opened, PayloadStore
+from sv_assets.sources.messages.open import open_message
+from sv_assets.sources.messages.payloads import S3Payloads
 from sv_assets.sources.messages.schema import schemas_of
 from sv_assets.sources.records import Batch, Findings, Record, Rejected, Window
 from sv_assets.sources.sqs.queue import Queue

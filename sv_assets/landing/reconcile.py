@@ -41,15 +41,6 @@ class Reconciliation:
     seconds: float = 0.0
 
 
-def needs_reconciliation(source: Source) -> bool:
-    """True for tables that land without seeing deletes: those read from a bookmark by a column."""
-    return (
-        not source.is_queue
-        and source.table.capture.mode in ("modified_at", "rowversion")
-        and source.table.deletes == "reconcile"
-    )
-
-
 def reconcile_table(
     store: Store, source: Source, run_id: str, *, compare_all: bool = False, allow_deletes: bool = False
 ) -> Reconciliation:

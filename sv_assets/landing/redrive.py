@@ -20,8 +20,9 @@ from sv_assets.catalogue.source import Source
 from sv_assets.errors import ConfigurationError, SvError, TransientError
 from sv_assets.landing.land_queue import payloads_of
 from sv_assets.mongo import in_batches
-from sv_assets.sources.messages import Message, open_message
+from sv_assets.sources.messages import Message
 from sv_assets.sources.messages.convert import is_unicode
+from sv_assets.sources.messages.open import open_message
 from sv_assets.sources.records import Rejected
 from sv_assets.sources.sqs.queue import SQS_BATCH, Queue, Received
 from sv_assets.stopping import asked_to_stop

@@ -17,7 +17,8 @@ from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Document, Store, explained_mongo_errors, in_batches, in_bounded_batches
 from sv_assets.sources.capture import CaptureReader, open_reader
 from sv_assets.sources.database import open_database
-from sv_assets.sources.messages import Message, PayloadStore, message_of, open_message
+from sv_assets.sources.messages import Message, PayloadStore, message_of
+from sv_assets.sources.messages.open import open_message
 from sv_assets.sources.records import Rejected
 from sv_assets.sources.table import describe
 

@@ -5,14 +5,15 @@ import datetime as dt
 from sv_assets.errors import ConfigurationError
 from sv_assets.landing.figures import read_to_the_end_at
 from sv_assets.landing.quarantine import Quarantine
+from sv_assets.quality import names
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import Subject
 from sv_assets.sources.sqs.queue import Queue
 
-QUARANTINE = "quarantine_empty"
-DRAINED = "queue_drained"
-DEAD_LETTERS = "dead_letters_empty"
-BOOKMARK = "bookmark_keeps_up"
+QUARANTINE = names.QUARANTINE
+DRAINED = names.DRAINED
+DEAD_LETTERS = names.DEAD_LETTERS
+BOOKMARK = names.BOOKMARK
 
 
 def quarantine_empty(subject: Subject) -> Result:

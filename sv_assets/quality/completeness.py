@@ -16,14 +16,16 @@ import sqlalchemy as sa
 from bson import Decimal128
 
 from sv_assets.catalogue.capture import ModifiedAtCapture
+from sv_assets.catalogue.source import needs_reconciliation
 from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.documents import Origin, encoded_fields, landing_document
 from sv_assets.landing.figures import read_to_the_end_at
 from sv_assets.landing.quarantine import Quarantine
-from sv_assets.landing.reconcile import live_count, needs_reconciliation
+from sv_assets.landing.reconcile import live_count
 from sv_assets.landing.suppression import Suppression
 from sv_assets.ledger import dropped, kept_of_erased
 from sv_assets.mongo import Document, in_batches
+from sv_assets.quality import names
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import Subject
 from sv_assets.sources.capture import open_reader
@@ -33,8 +35,8 @@ from sv_assets.sources.records import Position, Record, Version
 from sv_assets.sources.table import TableShape, count_rows
 from sv_assets.sources.types import local_text
 
-COUNT = "row_count_matches_source"
-CONTENT = "content_matches_source"
+COUNT = names.COUNT
+CONTENT = names.CONTENT
 _STATE = {"_sv.version": 1, "_sv.hash": 1, "_sv.deleted": 1}
 _KEPT = 1000
 """How many missing rows are kept to be looked at closely, and how many days are named."""

@@ -24,12 +24,14 @@ from bson import Decimal128
 from sv_assets.landing.documents import as_moment
 from sv_assets.landing.shapes import shape_of
 from sv_assets.mongo import Document
+from sv_assets.quality import names
 from sv_assets.quality.chance import at_least
 from sv_assets.quality.result import Result
 from sv_assets.quality.scan import Scanned
 from sv_assets.quality.subject import Subject, value_at
+from sv_assets.quality.watched import Watched, watched_of
 
-CHECK = "distribution_steady"
+CHECK = names.DISTRIBUTION
 WINDOWS = {"day": dt.timedelta(days=1), "week": dt.timedelta(weeks=1), "four_weeks": dt.timedelta(weeks=4)}
 FEWEST_BEFORE = 50
 FEWEST_NOW = 5
@@ -42,48 +44,6 @@ _LEVEL = {"all": math.log10(1.08)}
 _LEVEL_IN_PART = math.log10(1.3)
 _SHARE = 0.15
 _DEVIATIONS = 8.0
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A column that is watched. `steady`: its values do not change with the age of a row."""
-
-    path: str
-    steady: bool
-
-
-def watched_of(subject: Subject) -> list[Watched]:
-    """What the feeds of a source declare of money, currency and states, and what is declared to be watched."""
-    feeds = subject.source.entry.feeds
-    money = [
-        spec
-        for feed, names in (
-            (feeds.order, ("total", "currency")),
-            (feeds.order_line, ("unit_price", "total")),
-            (feeds.payment, ("amount",)),
-            (feeds.refund, ("amount",)),
-        )
-        if feed is not None
-        for name in names
-        if isinstance(spec := getattr(feed, name), str)
-    ]
-    states = [
-        spec
-        for feed, names in (
-            (feeds.order, ("status", "channel")),
-            (feeds.payment, ("method", "status")),
-            (feeds.refund, ("reason",)),
-            (feeds.delivery, ("status", "carrier")),
-            (feeds.interaction, ("reason", "status")),
-        )
-        if feed is not None
-        for name in names
-        if isinstance(spec := getattr(feed, name), str)
-    ]
-    declared = [path for c in subject.source.entry.checks if c.check == "distribution" for path in c.subject]
-    return [Watched(p, True) for p in dict.fromkeys(money)] + [
-        Watched(p, False) for p in dict.fromkeys([*states, *declared]) if p not in money
-    ]
 
 
 @dataclass(frozen=True)
@@ -180,7 +140,7 @@ class Distribution:
         subject = self.subject
         shape = shape_of(subject.store, subject.source)
         drifted = shape.drifted if shape else set()
-        self._watched = [watched for watched in watched_of(subject) if watched.path not in drifted]
+        self._watched = [watched for watched in watched_of(subject.source) if watched.path not in drifted]
         self._fields = [(w.path, subject.field(w.path)) for w in self._watched]
         self._moment = subject.field(subject.source.happened_at) if subject.source.happened_at else None
         self._rows = {w.path: [] for w in self._watched}

@@ -16,12 +16,13 @@ from uuid import UUID
 from sv_assets.landing.documents import field_path
 from sv_assets.landing.shapes import Shape, shape_of
 from sv_assets.mongo import Document
+from sv_assets.quality import names
 from sv_assets.quality.chance import at_least
 from sv_assets.quality.result import Result
 from sv_assets.quality.scan import Scanned
 from sv_assets.quality.subject import LIVE, Subject
 
-CHECK = "no_doubled_rows"
+CHECK = names.DOUBLES
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 _VERSIONS = ("rowversion", "timestamp")
 _FEWEST_VALUES = 3

@@ -12,11 +12,12 @@ from collections import defaultdict
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.documents import as_moment
 from sv_assets.mongo import in_batches
+from sv_assets.quality import names
 from sv_assets.quality.arrivals import Arrivals, arrivals_of
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import LIVE, Subject, value_at
 
-CHECK = "fresh"
+CHECK = names.FRESH
 PATIENCE = dt.timedelta(hours=36)
 MISSED = 12.0
 """So many rows are expected and none came: by chance once in e^12 = 160,000 silences."""

@@ -1,13 +1,14 @@
 """Whether every row has a key of its own: in landing by its `_id`, in the source by asking it."""
 
 from sv_assets.errors import ConfigurationError
+from sv_assets.quality import names
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import Subject
 from sv_assets.sources.database import LegacyDatabase
 from sv_assets.sources.table import TableShape, describe
 
-LANDED = "keys_unique_and_present"
-SOURCE = "source_keys_unique"
+LANDED = names.LANDED
+SOURCE = names.SOURCE_KEYS
 
 
 def keys_unique_and_present(subject: Subject) -> Result:

@@ -6,12 +6,13 @@ Copies of old rows under new keys are added to old days too; they are one of `no
 import datetime as dt
 import statistics
 
+from sv_assets.quality import names
 from sv_assets.quality.arrivals import arrivals_of, kept_days
 from sv_assets.quality.doubles import doubled_on
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import Subject
 
-CHECK = "arrives_in_time"
+CHECK = names.LATENESS
 FEWEST = 20
 SHARE = 0.05
 """Late rows are an alarm from this share of a usual week on."""

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sv_assets.mongo import Document
+from sv_assets.quality import names
 from sv_assets.quality.patterns import SENSITIVITY, kinds_in
 from sv_assets.quality.result import Result
 from sv_assets.quality.scan import Scanned
 from sv_assets.quality.subject import Subject
 
-CHECK = "no_undeclared_personal_data"
+CHECK = names.PERSONAL_DATA
 _LONGEST = 20_000
 _NUMBERS_ONLY = re.compile(r"[\d ]+")
 

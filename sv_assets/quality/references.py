@@ -15,11 +15,12 @@ from sv_assets.identity.party import reference_value
 from sv_assets.landing.documents import field_path
 from sv_assets.landing.figures import read_to_the_end_at
 from sv_assets.mongo import Document, in_batches
+from sv_assets.quality import names
 from sv_assets.quality.result import Result
 from sv_assets.quality.scan import Scanned
 from sv_assets.quality.subject import Subject
 
-CHECK = "references_resolve"
+CHECK = names.REFERENCES
 TYPED_WRONGLY = 0.05
 FEW_TYPED_WRONGLY = 3
 """Which share of the order numbers that people name may not exist, and how many at least."""

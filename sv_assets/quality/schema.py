@@ -11,12 +11,13 @@ from typing import Any
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.shapes import Shape, look, shape_of
 from sv_assets.mongo import Document
+from sv_assets.quality import names
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import LIVE, Subject
 from sv_assets.sources.introspect.drift import Drift, canonical_type, drift_of_table
 from sv_assets.sources.introspect.found import TableFound
 
-CHECK = "schema_as_declared"
+CHECK = names.SCHEMA
 NEWEST_MESSAGES = 300
 FEWEST_MESSAGES = 30
 

@@ -9,11 +9,12 @@ from bson import Decimal128
 
 from sv_assets.landing.shapes import shape_of
 from sv_assets.mongo import Document
+from sv_assets.quality import names
 from sv_assets.quality.result import Result
 from sv_assets.quality.scan import Scanned
 from sv_assets.quality.subject import Subject
 
-CHECK = "types_as_declared"
+CHECK = names.TYPES
 _WHOLE = ("tinyint", "smallint", "int", "integer", "bigint")
 _EXACT = ("decimal", "numeric", "dec", "money", "smallmoney")
 _TEXT = ("char", "varchar", "nchar", "nvarchar", "text", "ntext", "sysname", "xml")

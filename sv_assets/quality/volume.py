@@ -7,12 +7,13 @@ to now is not a matter of volume but of freshness, and rows that stand there twi
 import datetime as dt
 import statistics
 
+from sv_assets.quality import names
 from sv_assets.quality.arrivals import Arrivals, arrivals_of
 from sv_assets.quality.doubles import doubled_on
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import Subject
 
-CHECK = "volume_as_usual"
+CHECK = names.VOLUME
 WEEKS = 8
 FEWEST_WEEKS = 4
 SPREADS = 5.0

@@ -101,9 +101,7 @@ def test_runs_show_figures_and_masked_rows_and_nothing_of_anybody(store: Store, 
     shop.table("Person", PEOPLE, [person(n) for n in range(1, 8)] + [person(8, "cheap Zwentibold")])
     source = shop.declare("dbo.Person", "Id", "{mode: modified_at, column: Am}", DECLARED)
     for _ in range(2):
-        result = dg.materialize(
-            [landing_asset(source)], resources={"mongo": MongoResource()}, run_config=QUIET
-        )
+        result = dg.materialize([landing_asset(source)], resources={"mongo": MongoResource()}, run_config=QUIET)
         assert result.success
     (event,) = result.asset_materializations_for_node("landing__shop__person")
     rows = [record.data for record in event.metadata["preview"].value.records]

@@ -9,9 +9,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from sv_assets.catalogue import Source, load_catalogue
+from sv_assets.catalogue.source import needs_reconciliation
 from sv_assets.landing.land import land_table
 from sv_assets.landing.land_queue import land_queue
-from sv_assets.landing.reconcile import needs_reconciliation, reconcile_table
+from sv_assets.landing.reconcile import reconcile_table
 from sv_assets.mongo import store_from_environment
 
 FORKS = multiprocessing.get_context("forkserver")

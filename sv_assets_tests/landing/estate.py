@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from sv_assets.catalogue import Source
+from sv_assets.catalogue.source import needs_reconciliation
 from sv_assets.landing.land import LandingReport, land_table
-from sv_assets.landing.reconcile import needs_reconciliation, reconcile_table
+from sv_assets.landing.reconcile import reconcile_table
 from sv_assets.mongo import Document, Store
 from sv_assets_tests.sources.shop import Shop
 

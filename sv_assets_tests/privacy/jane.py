@@ -15,7 +15,8 @@ from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.land_queue import _Landing
 from sv_assets.landing.writer import LandingWriter, Outcome
 from sv_assets.mongo import Document, Store
-from sv_assets.sources.messages import Message, open_message
+from sv_assets.sources.messages import Message
+from sv_assets.sources.messages.open import open_message
 from sv_assets.sources.records import Batch, Rejected
 from sv_assets_tests.retailer import Retailer, day
 

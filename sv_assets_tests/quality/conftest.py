@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sv_assets.catalogue import Catalogue, Source
+from sv_assets.catalogue.source import needs_reconciliation
 from sv_assets.landing.land import LandingReport, land_table
-from sv_assets.landing.reconcile import needs_reconciliation, reconcile_table
+from sv_assets.landing.reconcile import reconcile_table
 from sv_assets.local import RunningServer, seed
 from sv_assets.local.generator.legacy_schema import TABLES
 from sv_assets.mongo import Store

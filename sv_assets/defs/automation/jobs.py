@@ -5,16 +5,17 @@ from collections.abc import Iterable
 import dagster as dg
 
 from sv_assets.catalogue import load_catalogue
+from sv_assets.catalogue.source import needs_reconciliation
 from sv_assets.components.asset_job import job_for_no_day
 from sv_assets.components.keys import (
     CONSUMERS,
+    DELETES_CHECK,
     STATIONS,
     audit_checks,
     checks_after_landing,
     landing_key,
     reconciliation_key,
 )
-from sv_assets.landing.reconcile import needs_reconciliation
 
 CATALOGUE = load_catalogue()
 LANDINGS = dg.AssetSelection.assets(*(landing_key(s) for s in CATALOGUE.sources))
@@ -57,8 +58,10 @@ full_rebuild = job_for_no_day(
 read_tables = job_for_no_day(
     "read_tables",
     dg.AssetSelection.assets(*TABLES, *RECONCILIATIONS).without_checks()
-    | dg.AssetSelection.checks(*(c for s in CATALOGUE.sources if not s.is_queue for c in checks_after_landing(s)))
-    | dg.AssetSelection.checks_for_assets(*RECONCILIATIONS),
+    | dg.AssetSelection.checks(
+        *(check for s in CATALOGUE.sources if not s.is_queue for check in checks_after_landing(s)),
+        *(dg.AssetCheckKey(key, DELETES_CHECK) for key in RECONCILIATIONS),
+    ),
     "Every table from its bookmark, whether or not it seems to have something new, and its deleted rows.",
 )
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from sv_assets.catalogue import Source
-from sv_assets.components.keys import checks_after_landing, landing_key, reconciliation_key
-from sv_assets.components.reconciliation_assets import DELETES_CHECK
+from sv_assets.catalogue.source import Source, needs_reconciliation
+from sv_assets.components.keys import DELETES_CHECK, checks_after_landing, landing_key, reconciliation_key
 from sv_assets.components.table_sensor import RUN_SECONDS, SYSTEM_TAG
 from sv_assets.components.under_way import UNDER_WAY, assets_under_way
 from sv_assets.defs.automation.jobs import (
@@ -17,7 +16,6 @@ from sv_assets.defs.automation.jobs import (
     incremental_now,
     read_tables,
 )
-from sv_assets.landing.reconcile import needs_reconciliation
 from sv_assets.landing.skip import why_closed
 
 

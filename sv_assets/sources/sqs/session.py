@@ -2,16 +2,14 @@
 
 import logging
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import botocore.session
-from botocore.config import Config
-from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-from botocore.exceptions import NoCredentialsError
 
 from sv_assets import settings
 from sv_assets.catalogue.model import SqsQueuesModel
+
+if TYPE_CHECKING:
+    import botocore.session
 
 SESSION_NAME = "single-customer-view"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,6 +27,9 @@ def aws_client(
     first request, and again before its credentials expire. Raises what botocore raises for a region or credentials that
     are missing, or an endpoint that is no URL; `explained` makes sentences of that.
     """
+    import botocore.session
+    from botocore.config import Config
+
     declared = settings.resolve_optional(system.endpoint)
     is_embedded = declared is not None and urlsplit(declared).hostname in _LOOPBACK
     endpoint = declared if service == "sqs" or is_embedded else None
@@ -58,12 +59,17 @@ def aws_client(
 @cache
 def _service_models() -> Any:
     """What describes the services, read once: every session of its own would read megabytes of it again."""
+    import botocore.session
+
     return botocore.session.get_session().get_component("data_loader")
 
 
 def _assume(
-    core: botocore.session.Session, system: SqsQueuesModel, role: str, endpoint: str | None, region: str | None
+    core: "botocore.session.Session", system: SqsQueuesModel, role: str, endpoint: str | None, region: str | None
 ) -> None:
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.exceptions import NoCredentialsError
+
     def create_client(service: str, **how: Any) -> Any:
         return core.create_client(service, region_name=region, endpoint_url=endpoint, **how)
 

@@ -13,7 +13,8 @@ import bson
 from sv_assets.catalogue.queue import QueueEntry
 from sv_assets.errors import DataError
 from sv_assets.mongo import CODEC
-from sv_assets.sources.messages import Message, Opened, PayloadStore, Pointer, message_of, open_message
+from sv_assets.sources.messages import Message, Opened, PayloadStore, Pointer, message_of
+from sv_assets.sources.messages.open import open_message
 from sv_assets.sources.records import Record, Rejected
 
 QUEUE = QueueEntry(name="q", key="$.account.id", version="$.v")

@@ -16,8 +16,8 @@ from sv_assets.catalogue.model import SqsQueuesModel
 from sv_assets.catalogue.queue import Payloads
 from sv_assets.errors import ConfigurationError, DataError, SvError, TransientError
 from sv_assets.local import RunningServer
-from sv_assets.sources.messages import Pointer, S3Payloads
-from sv_assets.sources.messages.payloads import PROBE_KEY
+from sv_assets.sources.messages import Pointer
+from sv_assets.sources.messages.payloads import PROBE_KEY, S3Payloads
 from sv_assets_tests.sources.messages.opened import (
     BUCKET,
     Objects,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import yaml
-from dagster.components.core import decl
+from dagster.components.core import decl as declarations
 from dagster_shared.yaml_utils.source_position import (
     LineCol,
     SourcePosition,
@@ -14,18 +14,20 @@ from dagster_shared.yaml_utils.source_position import (
     ValueAndSourcePositionTree,
 )
 
+from sv_assets.catalogue.load import documents_of
+
 ALLOCATIONS_A_COLLECTION = 50_000
 """Python's own 700 are meant for programs a hundredth of the size: a fifth of the time of loading went into collections."""
+decl: Any = declarations
 _dagsters_own = decl.parse_yamls_with_source_position
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 @contextmanager
 def quick_loading() -> Iterator[None]:
-    """While definitions load, declarations are parsed by libyaml, where it is there, and the garbage collector rests.
+    """While definitions load, declarations are read once, and the garbage collector rests.
 
     Dagster notes the line and column of each single value of a declaration, which takes most of the time that 500 tables
-    need; ours are read by the catalogue first, which names the line of what is wrong. Nothing that loads is garbage, and
+    need to be read; the catalogue has read them before, and names the line of what is wrong. Nothing that loads is garbage, and
     what was loaded stays: the collector never looks at it again, nor, for the jobs that Dagster makes of it next, as often
     as usual.
     """
@@ -36,36 +38,24 @@ def quick_loading() -> Iterator[None]:
         yield
     finally:
         decl.parse_yamls_with_source_position = _dagsters_own
+        documents_of.cache_clear()
         if collects:
             gc.freeze()
             gc.set_threshold(ALLOCATIONS_A_COLLECTION, 10, 10)
             gc.enable()
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """libyaml where it is there: ten times as fast. Dates stay text, as Dagster has them."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
 def _parsed(text: str, filename: str = "<string>") -> list[ValueAndSourcePositionTree]:
     """The documents of a declaration, with the positions of their uppermost keys; what is not YAML is for Dagster to say."""
-    loader = _Loader(text)
-    found = []
     try:
-        while loader.check_node():
-            node = loader.get_node()
-            keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
-            below = {key.value: SourcePositionTree(_position(key, filename), {}) for key in keys}
-            value = loader.construct_document(node)
-            found.append(ValueAndSourcePositionTree(value, SourcePositionTree(_position(node, filename), below)))
-    except yaml.YAMLError:
-        return _dagsters_own(text, filename)
-    finally:
-        loader.dispose()
+        documents = documents_of(text)
+    except (yaml.YAMLError, ValueError):
+        return list(_dagsters_own(text, filename))
+    found = []
+    for value, node in documents:
+        keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+        below = {key.value: SourcePositionTree(_position(key, filename), {}) for key in keys}
+        found.append(ValueAndSourcePositionTree(value, SourcePositionTree(_position(node, filename), below)))
     return found
 
 
