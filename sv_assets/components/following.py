@@ -5,6 +5,15 @@ import dagster as dg
 from sv_assets.components.keys import STATIONS
 
 
+def checked_when_updated() -> dg.AutomationCondition[dg.AssetCheckKey]:
+    """For a check that blocks nothing: requested by itself once its asset was updated without it, and not with its asset.
+
+    The checks of the stations take as long as the stations; a change need not wait for them.
+    """
+    updated = dg.AutomationCondition.any_deps_updated().since_last_handled()
+    return (updated & ~dg.AutomationCondition.in_progress()).with_label("checked when updated")
+
+
 def follows_its_sources(*at_work_together: dg.AssetKey) -> dg.AutomationCondition:  # type: ignore[type-arg]
     """Requested when anything that the station reads has been updated by another run, and no station is at work.
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from sv_assets.components.following import checked_when_updated
+from sv_assets.components.keys import STATIONS
 from sv_assets.components.station import explained_failures
 from sv_assets.mongo import Store
 from sv_assets.quality.result import Result
@@ -49,10 +51,19 @@ def shown(result: Result, beside: dict[str, Any] | None = None) -> dg.AssetCheck
 def station_check(
     asset: dg.AssetKey, description: str, *, name: str | None = None, blocking: bool = False
 ) -> Callable[[Callable[[Store], Found]], dg.AssetChecksDefinition]:
-    """Makes a check of an asset out of a function of the store, under the function's name if no other is given."""
+    """Makes a check of an asset out of a function of the store, under the function's name if no other is given. One of a
+    station that blocks nothing is evaluated apart from the station."""
 
     def made(evaluate: Callable[[Store], Found]) -> dg.AssetChecksDefinition:
-        @dg.asset_check(asset=asset, name=name or evaluate.__name__, description=description, blocking=blocking)
+        follows = checked_when_updated() if asset in STATIONS and not blocking else None
+
+        @dg.asset_check(
+            asset=asset,
+            name=name or evaluate.__name__,
+            description=description,
+            blocking=blocking,
+            automation_condition=follows,
+        )
         def check(context: dg.AssetCheckExecutionContext, mongo: MongoResource) -> dg.AssetCheckResult:
             with explained_failures(), mongo.store() as store:
                 found = evaluate(store)

@@ -11,7 +11,20 @@ import signal
 import sys
 import traceback
 import warnings
+from importlib import import_module
 from typing import Any, NoReturn
+
+AT_WORK = (
+    "sv_assets.dictionary.preview",
+    "sv_assets.landing.land",
+    "sv_assets.landing.land_queue",
+    "sv_assets.quality.clock",
+    "sv_assets.quality.landing",
+    "boto3",
+    "duckdb",
+    "splink",
+)
+"""What definitions do without."""
 
 
 def main() -> None:
@@ -47,11 +60,13 @@ def main() -> None:
 
 
 def _import_everything() -> None:
-    """Definitions are loaded for what they import; they open no connection and start no thread."""
+    """Definitions are loaded for what they import, and what only runs need; nothing opens a connection or starts a thread."""
     from sv_assets.definitions import defs
 
     try:
         defs().get_repository_def()
+        for module in AT_WORK:
+            import_module(module)
     except Exception as error:  # a run says what is wrong, where people look for it
         print(f"Definitions do not load: {error}", file=sys.stderr)
 

@@ -6,11 +6,20 @@ from sv_assets.components.keys import CONSUMERS, STATIONS
 
 stations_follow = dg.AutomationConditionSensorDefinition(
     "stations_follow",
-    target=dg.AssetSelection.assets(*STATIONS),
+    target=dg.AssetSelection.assets(*STATIONS).without_checks(),
     description="Lets what has landed flow through the stations to the customers, in one run at a time.",
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
     run_tags={"dagster/max_runtime": str(24 * 3_600)},
+)
+
+stations_are_checked = dg.AutomationConditionSensorDefinition(
+    "stations_are_checked",
+    target=dg.AssetSelection.checks_for_assets(*STATIONS),
+    description="Checks what the stations have written since it was checked last, apart from them: a change waits for no check that blocks nothing.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=120,
+    run_tags={"dagster/max_runtime": str(2 * 3_600)},
 )
 
 consumers_follow = dg.AutomationConditionSensorDefinition(
