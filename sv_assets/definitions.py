@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
+import sv_assets.collecting  # noqa: F401
 from sv_assets.catalogue import load_catalogue
 from sv_assets.components.loading import quick_loading
 from sv_assets.resources import MongoResource

@@ -16,8 +16,6 @@ from dagster_shared.yaml_utils.source_position import (
 
 from sv_assets.catalogue.load import documents_of
 
-ALLOCATIONS_A_COLLECTION = 50_000
-"""Python's own 700 are meant for programs a hundredth of the size: a fifth of the time of loading went into collections."""
 decl: Any = declarations
 _dagsters_own = decl.parse_yamls_with_source_position
 
@@ -28,8 +26,7 @@ def quick_loading() -> Iterator[None]:
 
     Dagster notes the line and column of each single value of a declaration, which takes most of the time that 500 tables
     need to be read; the catalogue has read them before, and names the line of what is wrong. Nothing that loads is garbage, and
-    what was loaded stays: the collector never looks at it again, nor, for the jobs that Dagster makes of it next, as often
-    as usual.
+    what was loaded stays: the collector never looks at it again.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -41,7 +38,6 @@ def quick_loading() -> Iterator[None]:
         documents_of.cache_clear()
         if collects:
             gc.freeze()
-            gc.set_threshold(ALLOCATIONS_A_COLLECTION, 10, 10)
             gc.enable()
 
 
