@@ -7,13 +7,15 @@ import dagster as dg
 
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.components.keys import landing_key, pool_of
+from sv_assets.components.keys import CAPTURE_CHECK, RECEIVES_CHECK, landing_key, path_of, pool_of
 from sv_assets.components.quarantine_shown import shown_beside
-from sv_assets.components.recording import recorded
+from sv_assets.components.recording import recorded, shown
 from sv_assets.components.station import ERROR_CLASS, explained_failures
 from sv_assets.components.steps import checks_step, evaluated
 from sv_assets.mongo import Store
 from sv_assets.quality.names import LANDED, WHAT, names_after_landing, names_of_audit
+from sv_assets.quality.result import Result
+from sv_assets.quality.results import state_of
 from sv_assets.resources import MongoResource
 
 
@@ -31,12 +33,15 @@ def landing_check_specs(source: Source) -> list[dg.AssetCheckSpec]:
 
 
 def checked_landing(source: Source, context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """Those of them that are wanted."""
-    wanted = {key.name for key in context.selected_asset_check_keys}.intersection(names_after_landing(source))
+    """Those of them that are wanted. What only a landing sees, and is wanted without one, is as the last one saw it."""
+    wanted = {key.name for key in context.selected_asset_check_keys}
+    own = RECEIVES_CHECK if source.is_queue else CAPTURE_CHECK
     mongo: MongoResource = context.resources.mongo
-    if wanted:
-        with explained_failures(), mongo.store() as store:
-            yield from _results(store, source, wanted, context.run.run_id)
+    with explained_failures(), mongo.store() as store:
+        if own in wanted and landing_key(source) not in context.selected_asset_keys:
+            yield shown(_seen_last(store, source, own))
+        if now_wanted := wanted.intersection(names_after_landing(source)):
+            yield from _results(store, source, now_wanted, context.run.run_id)
 
 
 def audits_of(sources: Sequence[Source]) -> dg.AssetChecksDefinition:
@@ -74,6 +79,14 @@ def audits_of(sources: Sequence[Source]) -> dg.AssetChecksDefinition:
     described = f"Audits of {system}: whether what has landed is what its sources have, and as declared."
     name = f"audit_{system}_queues" if sources[0].is_queue else f"audit_{system}"
     return checks_step(name, described, [s for one in sources for s in _audit_specs(one)], pool, audits)
+
+
+def _seen_last(store: Store, source: Source, check: str) -> Result:
+    state = state_of(store, path_of(source), check)
+    if state is None:
+        return Result(check, path_of(source), True, "Not looked at: nothing has landed yet.", {"looked_at": 0})
+    kept = {name: state.latest[name] for name in ("passed", "sentence", "figures", "severity", "next_step")}
+    return Result(check, path_of(source), **kept)
 
 
 def _audit_specs(source: Source) -> list[dg.AssetCheckSpec]:

@@ -70,7 +70,8 @@ def asset_step(
     evaluate: Callable[[dg.AssetExecutionContext], Iterable[dg.AssetCheckResult]] = lambda _: (),
 ) -> dg.AssetsDefinition:
     """What `@dg.multi_asset` makes of `work`: one asset with the check that it makes itself, in the pool of its system,
-    tried again as all are. After it come `more` checks by `evaluate`, which may also be asked for alone.
+    tried again as all are. After it come `more` checks by `evaluate`, which may also be asked for alone; `evaluate` then
+    answers for `check` too.
 
     An attempt after one that wrote the asset, and failed in its checks, does not write it again.
     """
@@ -99,7 +100,7 @@ def asset_step(
         node_def=op,
         specs=[spec],
         check_specs_by_output_name=checks,
-        can_subset=True,
+        can_subset=bool(more),
         backfill_policy=backfill_policy,
     )
 

@@ -84,9 +84,12 @@ def test_checks_are_made_without_landing_where_they_alone_are_wanted(store: Stor
         shop.insert("Item", [item(5)])
         wanted = dg.AssetCheckKey(landing_key(first), names_after_landing(first)[0])
         audit = dg.AssetCheckKey(landing_key(first), names_of_audit(first)[0])
-        result = ran(sources, instance, dg.AssetSelection.checks(wanted, audit))
+        seen = dg.AssetCheckKey(landing_key(first), CAPTURE_CHECK)
+        result = ran(sources, instance, dg.AssetSelection.checks(wanted, audit, seen))
     assert result.success
-    assert evaluated(result, first) == {wanted.name, audit.name}
+    assert evaluated(result, first) == {wanted.name, audit.name, CAPTURE_CHECK}
+    as_before = next(e for e in result.get_asset_check_evaluations() if e.check_name == CAPTURE_CHECK)
+    assert (as_before.description or "").startswith("Captured by rowversion: 1 rows read")
     assert evaluated(result, other) == set()
     assert not result.get_asset_materialization_events()
     assert store.landing[first.key].count_documents({}) == 1
