@@ -155,6 +155,16 @@ class Source:
         named = (getattr(table.capture, "column", None), table.partition_column)
         return {*table.key, *(column for column in named if column)}
 
+    @cached_property
+    def columns_known(self) -> tuple[str, ...]:
+        """The columns, or the paths into a message, that the declaration tells; the key first where it names none."""
+        if self.is_queue:
+            return tuple(dict.fromkeys([self.queue.key, self.queue.version, *sorted(self.paths_used())]))
+        table = self.table
+        named = [*table.key, *sorted(self.columns_used() - {*table.key})]
+        declared = [name for name, kind in table.columns.items() if isinstance(kind, str)]
+        return tuple(dict.fromkeys([*declared, *named]))
+
     def paths_used(self) -> set[str]:
         """The columns, or paths into a message, that `feeds` and `pii` name."""
         return set(self._paths)

@@ -66,15 +66,20 @@ def landed_schema(source: Source, landed: Sequence[tuple[str, str]]) -> dg.Table
 def _schema(facts: Sequence[ColumnFacts], types: Mapping[str, str]) -> dg.TableSchema:
     return dg.TableSchema(
         [
-            dg.TableColumn(
+            _column(
                 column.name,
                 types.get(column.name) or column.type or "any",
                 _becomes_in_words(column),
-                tags={"pii": column.personal} if column.personal else {},
+                column.personal,
             )
             for column in facts
         ]
     )
+
+
+@lru_cache(maxsize=20_000)
+def _column(name: str, kind: str, words: str, personal: str) -> dg.TableColumn:
+    return dg.TableColumn(name, kind, words, tags={"pii": personal} if personal else {})
 
 
 def _page(source: Source, facts: Sequence[ColumnFacts]) -> dg.MarkdownMetadataValue:

@@ -50,6 +50,8 @@ class ColumnFacts:
 
 def graph_of(source: Source) -> LineageGraph:
     """The lineage of one source by itself, for those who know no other."""
+    if not source.stations:
+        return LineageGraph({Field(source.key, column): () for column in known_columns(source)})
     return lineage_graph(Catalogue((source,)))
 
 

@@ -134,12 +134,7 @@ def customer_fields() -> tuple[str, ...]:
 
 def known_columns(source: Source) -> list[str]:
     """The columns of a table, or the paths into a message, that the catalogue knows; the key first where it names none."""
-    if source.is_queue:
-        queue = source.queue
-        return list(dict.fromkeys([queue.key, queue.version, *sorted(source.paths_used())]))
-    named = [*source.table.key, *sorted(source.columns_used() - {*source.table.key})]
-    declared = [name for name, kind in source.table.columns.items() if isinstance(kind, str)]
-    return list(dict.fromkeys([*declared, *named]))
+    return list(source.columns_known)
 
 
 def _key(source: Source) -> list[str]:
