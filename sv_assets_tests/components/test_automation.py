@@ -35,17 +35,22 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 class Follower:
-    """The stations' conditions, evaluated tick by tick as the daemon does."""
+    """The conditions of a sensor, by default those of the stations, evaluated tick by tick as the daemon does."""
 
-    def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    def __init__(
+        self, definitions: dg.Definitions, instance: dg.DagsterInstance, sensor: str = "stations_follow"
+    ) -> None:
         self._definitions, self._instance, self._cursor = definitions, instance, None
+        selection = definitions.get_repository_def().get_sensor_def(sensor).asset_selection
+        assert selection is not None
+        self._selection = selection
         self.tick()
 
-    def tick(self) -> set[dg.AssetKey]:
+    def tick(self) -> set[Any]:
         result = dg.evaluate_automation_conditions(
             defs=self._definitions,
             instance=self._instance,
-            asset_selection=dg.AssetSelection.assets(*STATIONS),
+            asset_selection=self._selection,
             cursor=self._cursor,
         )
         self._cursor = result.cursor
@@ -70,6 +75,21 @@ def test_landed_people_are_followed_by_every_station_in_one_tick(follower: Follo
     assert follower.tick() == set()
     follower.landed("crm", "customer")
     assert follower.tick() == set(STATIONS)
+    assert follower.tick() == set(), "what was requested once is not requested again"
+
+
+def test_checks_that_block_nothing_follow_a_station_apart_from_it(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    orders = dg.AssetKey(["single_view", "orders"])
+    graph = definitions.resolve_asset_graph()
+    apart = {key for key in graph.asset_check_keys if graph.get(key).automation_condition is not None}
+    assert {key.asset_key for key in apart} <= set(STATIONS)
+    assert not {key for key in apart if graph.get(key).blocking}
+    follower = Follower(definitions, instance, "stations_are_checked")
+    assert follower.tick() == set()
+    instance.report_runless_asset_event(dg.AssetMaterialization(orders))
+    assert follower.tick() == {key for key in apart if key.asset_key == orders}
     assert follower.tick() == set(), "what was requested once is not requested again"
 
 
