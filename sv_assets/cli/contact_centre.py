@@ -27,6 +27,8 @@ def card(
     postcode: Annotated[str | None, typer.Option(help="Postcode; narrow it with --surname or --house.")] = None,
     house: Annotated[str | None, typer.Option(help="House number or name, together with --postcode.")] = None,
     surname: Annotated[str | None, typer.Option(help="Surname, together with --postcode.")] = None,
+    name: Annotated[str | None, typer.Option(help="First name and surname, together with --born.")] = None,
+    born: Annotated[str | None, typer.Option(help="Date of birth (1980-03-07), together with --name.")] = None,
     call: Annotated[
         str | None, typer.Option(help="Reference of the call, to measure whether the card was found at first try.")
     ] = None,
@@ -45,14 +47,15 @@ def card(
 
     who, store = actor("card", role, purpose, reason), store_from_environment()
     if customer is not None:
-        if any((email, phone, order, account, postcode, house, surname)):
+        if any((email, phone, order, account, postcode, house, surname, name, born)):
             raise ConfigurationError("Give a customer id, or what the caller says, not both.")
         one = look_up.by_id(store, customer, actor=who, call=call)
         found = [one] if one else []
     else:
         question = Question(
-            email=email, phone=phone, order=order, account=account, postcode=postcode, house=house, surname=surname
-        )
+            email=email, phone=phone, order=order, account=account, postcode=postcode, house=house, surname=surname,
+            name=name, born=born,
+        )  # fmt: skip
         found = look_up.cards(store, question, actor=who, call=call)
     if json:
         print_json(found)

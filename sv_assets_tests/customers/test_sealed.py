@@ -18,6 +18,8 @@ from sv_assets.mongo import Store
 from sv_assets.privacy.rights import rectify
 from sv_assets.sealing import master
 from sv_assets.sealing.declaration import Declaration
+from sv_assets.sealing.keys import key_id
+from sv_assets.sealing.values import key_of
 from sv_assets_tests.privacy.jane import found_anywhere
 from sv_assets_tests.retailer import OFFICER, Retailer, day
 
@@ -194,3 +196,17 @@ def test_keys_made_of_whatever_is_sealed_are_hashed() -> None:
 def test_a_declared_path_must_be_a_value_of_the_model(path: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         check_declaration(Declaration(collections={"single_view.customers": {path: "x"}}))
+
+
+def test_a_flag_that_comes_before_its_person_is_sealed_and_then_sealed_with_the_key_of_the_person(store: Store) -> None:
+    shop = Retailer(store)
+    raise_flag(shop, 1, 1)
+    shop.run()
+    (waiting,) = store.single_view["flags"].find({})
+    assert sealing.is_sealed(waiting["flag"]) and waiting["customer_id"] is None
+    shop.customer(1, "Jane", "Smith", ModifiedAt=day(1))
+    shop.run()
+    jane = shop.the_customer()
+    assert [flag["flag"] for flag in jane["flags"]] == ["bereaved"]
+    (flag,) = store.single_view["flags"].find({})
+    assert key_of(flag["flag"]) == key_id(jane["_id"])

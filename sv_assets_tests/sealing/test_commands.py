@@ -43,6 +43,8 @@ def test_keys_are_told_rotated_and_people_are_found_all_the_while(
     assert (told["by_master_key"], told["customers_without"], told["unsealed"]) == ({"t1": 1}, 1, [])
     asked = ("find", *LEAD, "--name", "Jane Smith", "--born", "1980-03-07")
     assert [one["found_by"] for one in sv(*asked)] == [["name and date of birth"]]
+    (card,) = sv("card", *asked[1:])
+    assert card["who"]["date_of_birth"] == "1980-03-07"
     assert "does not see" in sv("find", "--name", "Jane Smith", "--born", "1980-03-07", code=1)
 
     monkeypatch.setenv(master.VARIABLE, f"{NEW},{os.environ[master.VARIABLE]}")
