@@ -198,7 +198,7 @@ def test_a_customer_is_shown_as_it_is_and_was_with_what_changed(estate: Estate) 
 def test_doctor_tries_everything(estate: Estate) -> None:
     report = estate.json("doctor")
     assert report["healthy"]
-    assert len(report["findings"]) == 4 + 3 + 13, "catalogue, MongoDB, its roles, ODBC driver; alert channels; sources"
+    assert len(report["findings"]) == 5 + 3 + 13, "catalogue, MongoDB, roles, sealing, driver; alert channels; sources"
 
 
 @pytest.mark.parametrize(
