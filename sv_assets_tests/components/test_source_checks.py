@@ -4,11 +4,16 @@ import dagster as dg
 import pytest
 
 from sv_assets.catalogue import Source
+from sv_assets.components import steps
 from sv_assets.components.keys import CAPTURE_CHECK, landing_key
 from sv_assets.components.landing_assets import landing_asset
 from sv_assets.components.source_checks import audits_of
+from sv_assets.errors import TransientError
 from sv_assets.mongo import Store
+from sv_assets.quality import landing
 from sv_assets.quality.names import names_after_landing, names_of_audit
+from sv_assets.quality.result import Result
+from sv_assets.quality.subject import Subject
 from sv_assets.resources import MongoResource
 from sv_assets_tests.conftest import Catalogued
 from sv_assets_tests.landing.estate import CAPTURES, ITEM, item
@@ -101,3 +106,40 @@ def test_checks_that_have_nothing_to_look_at_are_not_there(shop: Shop) -> None:
         *names_after_landing(plain),
         *names_of_audit(plain),
     }
+
+
+def test_what_fails_after_a_landing_is_tried_again_without_landing_again(
+    store: Store, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault between the landing and its checks, which cannot be timed from outside."""
+    monkeypatch.setattr(steps, "RETRIES", dg.RetryPolicy(max_retries=3))
+    check, attempts = landing.check_landing, []
+
+    def away_at_first(subject: Subject) -> list[Result]:
+        attempts.append(subject.asset)
+        if len(attempts) == 1:
+            raise TransientError("MongoDB is away.")
+        return check(subject)
+
+    monkeypatch.setattr(landing, "check_landing", away_at_first)
+    sources = two_tables(shop)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = ran(sources, instance, dg.AssetSelection.all())
+    assert result.success
+    assert sorted(attempts) == ["landing/shop/item", "landing/shop/item", "landing/shop/other"]
+    assert {d["_id"]: d["landings"] for d in store.control["landing_figures"].find({})} == {
+        "shop.item": 1,
+        "shop.other": 1,
+    }
+    assert evaluated(result, sources[0]) >= {CAPTURE_CHECK, *names_after_landing(sources[0])}
+
+
+def test_a_blocking_check_that_fails_is_no_fault_that_passes(store: Store, shop: Shop) -> None:
+    check = "{check: mongo, name: no_price, severity: error, blocking: true, violating: {Price: {$gt: 0}}}"
+    sources = two_tables(shop, check)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = ran(sources, instance, dg.AssetSelection.all())
+    assert not result.success
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    assert "no_price" in evaluated(result, sources[0])
+    assert evaluated(result, sources[1]) >= set(names_of_audit(sources[1]))
