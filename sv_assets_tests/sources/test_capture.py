@@ -189,11 +189,11 @@ def test_a_late_commit_within_the_lag_is_found_and_one_beyond_it_is_not(shop: Sh
 
 
 def test_rows_of_the_last_moment_wait_for_the_margin(shop: Shop) -> None:
-    items(shop, (1, at(60)), (2, at(1)))
-    source = shop.declare(capture="{mode: modified_at, column: ModifiedAt, lag: 5m, margin: 10m}")
+    items(shop, (1, at(3000)), (2, at(1)))
+    source = shop.declare(capture="{mode: modified_at, column: ModifiedAt, lag: 5m, margin: 24h}")
     records, position = shop.read(source)
     assert keys_of(records) == [1, 2], "the first scan takes everything"
-    assert position["modified_at"].startswith(at(60)), "but goes on from where no writer can be open"
+    assert position["modified_at"].startswith(at(3000)), "but goes on from where no writer can be open"
 
 
 def test_the_bookmark_never_goes_back_and_keeps_all_seven_digits(shop: Shop) -> None:

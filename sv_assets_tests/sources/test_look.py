@@ -1,6 +1,8 @@
 """A look tells whether there is something new, without reading the table: never false news, never news that is missed."""
 
 import sqlite3
+import threading
+import time
 from contextlib import closing
 from typing import Any
 
@@ -114,7 +116,12 @@ def test_a_server_that_is_busy_is_asked_once_and_not_waited_for(shop: Shop, monk
     shop.run("CREATE INDEX i ON Item (ModifiedAt)")
     source = shop.declare(capture=MODIFIED)
     slept: list[float] = []
-    monkeypatch.setattr("sv_assets.sources.database.time.sleep", slept.append)
+    sleep, me = time.sleep, threading.get_ident()
+
+    def told(seconds: float) -> None:
+        slept.append(seconds) if threading.get_ident() == me else sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", told)
     with closing(sqlite3.connect(shop.catalogued.database, isolation_level=None)) as writer:
         writer.execute("PRAGMA locking_mode = EXCLUSIVE")
         writer.execute("BEGIN EXCLUSIVE")
