@@ -5,7 +5,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ import dagster as dg
 import psutil
 
 from sv_assets.cli.output import errors
-from sv_assets.components.station import ERROR_CLASS
+from sv_assets.components.station import ERROR_CLASS, WRITTEN
 from sv_assets.errors import ConfigurationError
 from sv_assets.launcher import PROCESS_TAG
 from sv_assets.settings import PROJECT_ROOT
@@ -36,8 +36,8 @@ class RunResult:
     configuration_is_wrong: bool = False
 
 
-def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
-    """Run a job (or the named assets of it) to its end. Failures are in the result, not raised."""
+def execute(job_name: str, selection: list[str] | None = None, partitions: str | None = None) -> RunResult:
+    """Run a job (or the named assets of it, or some of their partitions) to its end. Failures are in the result, not raised."""
     os.chdir(PROJECT_ROOT)  # dagster.yaml names its folders from here
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
     from sv_assets.definitions import defs
@@ -47,7 +47,8 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
     jobs = sorted(name for name in repository.job_names if not name.startswith("__"))
     if job_name not in jobs:
         raise ConfigurationError(f"There is no job {job_name}. There are: {', '.join(jobs)}.")
-    job = repository.get_job(job_name)
+    # A backfill, of the UI too, is no run of a job that is declared, and may be of assets that stand in none.
+    job = repository.get_job("__ASSET_JOB" if partitions else job_name)
     declared = dict(job.run_config or {})
     if selection:
         keys = {dg.AssetKey(name.split("/")) for name in selection}
@@ -63,6 +64,7 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
         run_config = {"ops": {step: config for step, config in declared.get("ops", {}).items() if step in steps}}
     else:
         run_config = declared
+    chosen = _chosen(repository.asset_graph, selection or (), partitions) if partitions else {}
     run_id = str(uuid.uuid4())
     (PROJECT_ROOT / ".local" / "dagster").mkdir(parents=True, exist_ok=True)
     with dg.DagsterInstance.get() as instance:
@@ -75,9 +77,30 @@ def execute(job_name: str, selection: list[str] | None = None) -> RunResult:
                 run_id=run_id,
                 raise_on_error=False,
                 run_config={**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                tags={PROCESS_TAG: f"{os.getpid()}:{psutil.Process().create_time()}"},
+                tags={PROCESS_TAG: f"{os.getpid()}:{psutil.Process().create_time()}", **chosen},
             )
         return _collect(outcome, run_id, time.monotonic() - started)
+
+
+def _chosen(graph: Any, selection: Iterable[str], partitions: str) -> dict[str, str]:
+    """The tags by which a run knows its partitions: `2026-11-22..2026-11-24`, or a single one."""
+    keys = [dg.AssetKey(name.split("/")) for name in selection]
+    if not keys:
+        raise ConfigurationError("--partitions needs --select: say of which asset.")
+    first, _, last = partitions.partition("..")
+    for key in keys:
+        defined = graph.get(key).partitions_def
+        if defined is None:
+            raise ConfigurationError(f"{key.to_user_string()} has no partitions. Leave out --partitions.")
+        known = defined.get_partition_keys()
+        unknown = [name for name in (first, last or first) if name not in known]
+        if unknown:
+            raise ConfigurationError(
+                f"{key.to_user_string()} has no partition {unknown[0]}; it has {known[0]} to {known[-1]}. A range is {known[0]}..{known[-1]}."
+            )
+        if known.index(first) > known.index(last or first):
+            raise ConfigurationError(f"{partitions} ends before it begins.")
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last or first}
 
 
 def _collect(outcome: dg.ExecuteInProcessResult, run_id: str, seconds: float) -> RunResult:
@@ -86,8 +109,10 @@ def _collect(outcome: dg.ExecuteInProcessResult, run_id: str, seconds: float) ->
     step_of: dict[str, str] = {}
     for event in outcome.all_events:
         step = event.step_key or ""
-        if event.is_step_materialization and event.partition is None and event.asset_key:
+        if event.is_step_materialization and event.asset_key:
             metadata = event.step_materialization_data.materialization.metadata
+            if event.partition is not None and WRITTEN not in metadata:
+                continue  # says only that a partition was landed, too
             asset = event.asset_key.to_user_string()
             result.assets[asset] = {name: value.value for name, value in metadata.items()}
             step_of[asset] = step

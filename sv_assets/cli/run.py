@@ -12,13 +12,19 @@ def run(
     select: Annotated[
         list[str] | None, typer.Option("--select", help="Only this asset (landing/crm/customer); may be repeated.")
     ] = None,
+    partitions: Annotated[
+        str | None,
+        typer.Option(
+            "--partitions", help="With --select: only these days (2026-11-22..2026-11-24), or buckets; a backfill."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Run a job here and now; it shows in the Dagster UI like any other. Exit code 2 if a declaration is wrong, else 1."""
     from sv_assets.cli.execution import execute
     from sv_assets.components.station import WRITTEN
 
-    result = execute(job, select)
+    result = execute(job, select, partitions)
     written = {asset: metadata.get(WRITTEN, 0) for asset, metadata in result.assets.items()}
     if json:
         print_json(
@@ -37,8 +43,9 @@ def run(
             }
         )
     else:
+        what = f"{partitions} of {', '.join(select)}" if partitions and select else job
         table(
-            f"{job}: {sum(written.values()):,} documents written in {result.seconds:.1f} s",
+            f"{what}: {sum(written.values()):,} documents written in {result.seconds:.1f} s",
             ["asset", "written", "seconds"],
             [[asset, written[asset], result.asset_seconds.get(asset, 0.0)] for asset in sorted(written)],
         )

@@ -126,8 +126,11 @@ def row_count_matches_source(subject: Subject, found: Comparison, copies: int) -
         return subject.result(COUNT, True, f"{sentence}: all are accounted for.", **figures)
     if missing or not gone:
         lost = missing or lacking
-        days = f" ({_named(found.missing_days)})" if found.missing_days else ""
-        told = f"{sentence}: {lost:,} are missing{days}. Run {path}; if they stay missing, run it with `full: true`."
+        if found.missing_days and subject.source.table.partitions:
+            told = f"{sentence}: {lost:,} are missing ({_named(found.missing_days)}). Materialise these days of {path}."
+            days = f"{min(found.missing_days)}..{max(found.missing_days)}"
+            return subject.result(COUNT, False, told, f"sv run --select {path} --partitions {days}", **figures)
+        told = f"{sentence}: {lost:,} are missing. Run {path}; if they stay missing, run it with `full: true`."
         return subject.result(COUNT, False, told, f"sv run --select {path}", **figures)
     asset = f"{path}/deletes" if needs_reconciliation(subject.source) else "the asset again"
     told = (

@@ -242,6 +242,31 @@ def test_a_source_that_is_away_fails_its_run_in_one_sentence_and_writes_nothing(
     assert "Traceback" not in result.stderr
 
 
+def test_days_are_landed_again_in_one_run_and_a_wrong_range_is_one_sentence(estate: Estate) -> None:
+    asset = "landing/sales/orderheader"
+    with estate.legacy("sales") as sales:
+        days = "SELECT DISTINCT substr(OrderDate, 1, 10) FROM OrderHeader ORDER BY 1 DESC LIMIT 3"
+        last, _, first = (day for (day,) in sales.execute(days))
+        wanted = "SELECT COUNT(*) FROM OrderHeader WHERE substr(OrderDate, 1, 10) BETWEEN ? AND ?"
+        (orders,) = sales.execute(wanted, (first, last)).fetchone()
+    store = open_store(estate.json("estate", "status")["urls"]["SV_MONGO_URL"])
+    lost = store.landing["sales.orderheader"].delete_many({"OrderDate": {"$gte": dt.datetime.fromisoformat(first)}})
+    store.close()
+    assert lost.deleted_count >= orders
+    run = estate.json("run", "--select", asset, "--partitions", f"{first}..{last}")
+    assert run["written"] == {asset: orders}
+    assert estate.json("run", "--select", asset, "--partitions", last)["changed"] == 0
+    for select, partitions, says in (
+        (("--select", asset), f"{last}..{first}", "ends before it begins"),
+        (("--select", asset), "yesterday", "has no partition yesterday"),
+        (("--select", "landing/crm/customer"), last, "has no partitions"),
+        ((), last, "needs --select"),
+    ):
+        refused = estate.sv("run", *select, "--partitions", partitions)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
+        assert says in refused.stderr
+
+
 def test_an_unknown_job_or_asset_is_one_sentence(estate: Estate) -> None:
     for arguments in (("run", "nonsense"), ("run", "--select", "landing/nonsense")):
         result = estate.sv(*arguments)
