@@ -10,8 +10,10 @@ def checked_when_updated() -> dg.AutomationCondition[dg.AssetCheckKey]:
 
     The checks of the stations take as long as the stations; a change need not wait for them.
     """
-    updated = dg.AutomationCondition.any_deps_updated().since_last_handled()
-    return (updated & ~dg.AutomationCondition.in_progress()).with_label("checked when updated")
+    updated = dg.AutomationCondition.any_deps_updated()
+    # An update between a request and the tick after it came too late for that run, perhaps: it stays remembered.
+    waiting = updated.since(dg.AutomationCondition.newly_requested() & ~updated)
+    return (waiting & ~dg.AutomationCondition.in_progress()).with_label("checked when updated")
 
 
 def follows_its_sources(*at_work_together: dg.AssetKey) -> dg.AutomationCondition:  # type: ignore[type-arg]

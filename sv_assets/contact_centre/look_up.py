@@ -64,7 +64,9 @@ def _read(store: Store, customers: list[Document]) -> list[Document]:
     """The cards of these customers; one that is not made yet is made here."""
     ids = [customer["_id"] for customer in customers]
     there = {card["_id"]: card for card in find_many(store.contact_centre[COLLECTION], "_id", ids)}
-    return [there.get(customer["_id"]) or card_of(opened(store, customer), load_settings()) for customer in customers]
+    missing = opened(store, [customer for customer in customers if customer["_id"] not in there])
+    there |= {customer["_id"]: card_of(customer, load_settings()) for customer in missing}
+    return [there[customer["_id"]] for customer in customers]
 
 
 def _shown(

@@ -23,7 +23,7 @@ from sv_assets.customers.compose import Known, Rules, compose, rules_of
 from sv_assets.customers.queries import INDEXES
 from sv_assets.customers.readers import waiting
 from sv_assets.customers.schema import validator
-from sv_assets.customers.sealed import check_declaration, seal_customers, seal_stored
+from sv_assets.customers.sealed import check_declaration, history_entries, seal_customers, seal_stored
 from sv_assets.customers.settings import CustomerSettings
 from sv_assets.customers.writing import SOURCE, Attempt, Composed, composed
 from sv_assets.identity import households
@@ -235,7 +235,8 @@ class Composer:
         lying = {entry["_id"]: entry for document in unchanged if (entry := history.entry_of(document))}
         collection = self.store.single_view[history.COLLECTION]
         there = {entry["_id"] for entry in find_many(collection, "_id", lying, {"_id": 1})}
-        put(collection, [entry for identifier, entry in lying.items() if identifier not in there], ())
+        missing = [entry for identifier, entry in lying.items() if identifier not in there]
+        put(collection, history_entries(self.store, missing), ())
 
     def _end(self, clusters: list[Document], stored: dict[str, Document], now: dt.datetime) -> None:
         """Remove the documents of customers that are no more; their history keeps them whole."""
@@ -249,6 +250,6 @@ class Composer:
             for document in last
         ]
         lying = [entry for document in last if (entry := history.entry_of(document))]
-        put(self.store.single_view[history.COLLECTION], [*lying, *entries_], ())
+        put(self.store.single_view[history.COLLECTION], history_entries(self.store, [*lying, *entries_]), ())
         for batch in in_batches(sorted(into)):
             self.report.deleted += customers.delete_many({"_id": {"$in": batch}}).deleted_count

@@ -186,8 +186,11 @@ def _sealed(store: Store, station: FactStation, facts: list[Document]) -> list[D
     collection = f"single_view.{station.name}"
     if sealing.load_declaration().tree(collection) is None:
         return facts
-    clear = sealing.opened(store, facts)
-    return [_with_hash(f) for f in sealing.seal(store, collection, clear, [f["customer_id"] for f in clear])]
+    clear = sealing.opened(store, facts, keep_shut=True)
+    # What came before its person is sealed under a key of the record that it names, which erasure shreds as well.
+    return [
+        _with_hash(f) for f in sealing.seal(store, collection, clear, [f["customer_id"] or f["party"] for f in clear])
+    ]
 
 
 def _follow_moved_records(store: Store, station: FactStation, report: StationReport) -> None:

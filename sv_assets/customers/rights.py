@@ -33,7 +33,9 @@ def of_customers(store: Store, customer_ids: Iterable[str]) -> dict[str, tuple[l
     found: dict[str, tuple[list[Document], list[Document]]] = defaultdict(lambda: ([], []))
     for place, name in enumerate((CORRECTIONS, STATEMENTS)):
         for document in sealing.opened(store, list(find_many(store.single_view[name], "customer_id", now))):
-            if not document.get("undone"):
+            if not document.get("undone") and not isinstance(
+                document.get("says"), str
+            ):  # a correction that cannot be opened
                 found[now[document["customer_id"]]][place].append(document)
     return found
 

@@ -107,29 +107,52 @@ def seal_stored(store: Store) -> int:
     were sealed; safe to stop and to repeat.
     """
     state = store.single_view["state"]
-    done = state.find_one({"_id": "sealed"})
+    done = state.find_one({"_id": sealing.DONE})
     rules = sealing.load_declaration().rules
     if is_off():
-        state.delete_one({"_id": "sealed"})  # what is written meanwhile is sealed when it is on again
         return 0
     if done is not None and done["rules"] == rules:
         return 0
-    sealed = _seal_history(store)
+    sealed = _seal_history(store) + _seal_last_changes(store)
     for collection, (name, owner) in _STORED.items():
         sealed += _seal_collection(store, collection, name, owner)
-    state.replace_one({"_id": "sealed"}, {"rules": rules}, upsert=True)
+    state.replace_one({"_id": sealing.DONE}, {"rules": rules}, upsert=True)
     return sealed
+
+
+def history_entries(store: Store, entries: Sequence[Document]) -> list[Document]:
+    """Entries of the history as they are kept, of whatever time the documents are that they were made of."""
+    return sealing.seal_changes(store, entries, hashed_kinds(sealing.load_declaration()))
+
+
+def _seal_last_changes(store: Store) -> int:
+    """The last change of customers, which lies in their documents and may tell what is no more in them."""
+    customers = store.single_view["customers"]
+    changed = 0
+    for batch in in_batches(customers.find({}, {"_sv.change.changes": 1, "version": 1}).batch_size(BATCH), BATCH):
+        before = [
+            {"_id": d["_id"], "customer_id": d["_id"], "version": d["version"], "changes": changes}
+            for d in batch
+            if (changes := d.get("_sv", {}).get("change", {}).get("changes"))
+        ]
+        updates = []
+        for old, new in zip(before, history_entries(store, before), strict=True):
+            if old != new:
+                same = {"$eq": ["$version", old["version"]]}
+                sealed = {"$cond": [same, {"$literal": new["changes"]}, "$_sv.change.changes"]}
+                updates.append(UpdateOne({"_id": old["_id"]}, [{"$set": {"_sv.change.changes": sealed}}]))
+        changed += bulk_write(customers, updates)[1]
+    return changed
 
 
 def _seal_history(store: Store) -> int:
     entries = store.single_view[history.COLLECTION]
     changed = 0
     fields = {"customer_id": 1, "document": 1, "changes": 1}
-    kinds = hashed_kinds(sealing.load_declaration())
     for batch in in_batches(entries.find({}, fields).batch_size(BATCH), BATCH):
         updates = [
             UpdateOne({"_id": after["_id"]}, {"$set": {n: after[n] for n in ("document", "changes") if n in after}})
-            for before, after in zip(batch, sealing.seal_changes(store, batch, kinds), strict=True)
+            for before, after in zip(batch, history_entries(store, batch), strict=True)
             if before != after
         ]
         changed += bulk_write(entries, updates)[1]
@@ -143,8 +166,9 @@ def _seal_collection(store: Store, collection: str, name: str, owner: str) -> in
         return 0
     documents = store.single_view[name]
     changed = 0
-    for batch in in_batches(documents.find({}, dict.fromkeys([owner, *roots], 1)).batch_size(BATCH), BATCH):
-        made = sealing.seal(store, collection, batch, [document.get(owner) for document in batch])
+    for batch in in_batches(documents.find({}, dict.fromkeys([owner, "party", *roots], 1)).batch_size(BATCH), BATCH):
+        owners = [document.get(owner) or document.get("party") for document in batch]
+        made = sealing.seal(store, collection, batch, owners)
         updates = []
         for before, after in zip(batch, made, strict=True):
             if before != after:

@@ -149,7 +149,9 @@ def newest_entries(store: Store, chosen: Chosen, at_most: int, *, actor: Actor |
     found = store.control["quarantine"].find(chosen.query)
     entries_ = list(found.sort([("first_seen", -1), ("_id", 1)]).limit(at_most))
     allowed.log(store, [entry["key"] for entry in entries_ if entry["source"] == "single_view.customers"])
-    opened = allowed.opened(("raw", entry.get("raw")) for entry in entries_)
+    # A customer that was refused is no row as it came: its sealed fields are for who may see customers.
+    rows = [entry for entry in entries_ if entry["source"] != "single_view.customers"]
+    opened = allowed.opened(("raw", entry.get("raw")) for entry in rows)
     return [
         {**entry, "raw": allowed.fields.below("raw", entry["raw"], opened=opened)} if "raw" in entry else entry
         for entry in entries_

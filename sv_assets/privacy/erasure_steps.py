@@ -243,7 +243,8 @@ def _view(work: Work) -> None:
 
 def _keys(work: Work) -> None:
     """After the documents, so that nothing that is still shown cannot be opened; before files and compacting, which take long."""
-    shredded = shred(work.store, work.plan.customer_ids, work.erasure.id, work.erasure.at)
+    owners = [*work.plan.customer_ids, *work.plan.records]
+    shredded = shred(work.store, owners, work.erasure.id, work.erasure.at)
     work.count("control.customer_keys shredded", shredded)
 
 

@@ -10,10 +10,11 @@ libmongocrypt and the master key opens them. Which fields, is declared in `defs/
 
 from sv_assets.sealing.declaration import Declaration, load_declaration
 from sv_assets.sealing.look_ups import asked_as, hashed_keys
-from sv_assets.sealing.seal import SHREDDED, has_clear, open_values, opened, seal, seal_changes, version
+from sv_assets.sealing.seal import DONE, SHREDDED, has_clear, open_values, opened, seal, seal_changes, version
 from sv_assets.sealing.values import is_sealed
 
 __all__ = [
+    "DONE",
     "SHREDDED",
     "Declaration",
     "asked_as",

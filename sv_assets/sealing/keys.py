@@ -35,6 +35,7 @@ INDEXES = [
 KEPT_SECONDS = 60
 """So long a key stays in the memory of a process, and so long after shredding another process may still open with it."""
 MOST_KEPT = 50_000
+MOST_RINGS = 16
 _NAMES = UUID("6f1d2a52-7c1e-4a54-9f0e-9d8a3e0b7c11")
 _PROBE = "opens"
 
@@ -177,10 +178,12 @@ _rings: dict[Any, Keyring] = {}
 
 def keyring(store: Store) -> Keyring:
     """The keyring of a store. Raises ConfigurationError where no master key is configured."""
-    place = (store.url or id(store.client), store.prefix)
+    place = (id(store.client), store.prefix)
     known = masters(store)
     ring = _rings.get(place)
     if ring is None or ring.masters != known or ring.store.client is not store.client:
+        if len(_rings) >= MOST_RINGS:
+            _rings.clear()
         ring = _rings[place] = Keyring(store, known)
     return ring
 
@@ -226,7 +229,7 @@ def shred(store: Store, owners: Iterable[str], erasure: str, at: dt.datetime) ->
         if gone:
             vault.bulk_write(gone, ordered=False)
         shredded += sum(there.values())
-    for ring in _rings.values():
+    for ring in list(_rings.values()):
         ring.forget()
     return shredded
 

@@ -68,6 +68,11 @@ def masters_of(store: Store, text: str) -> Masters:
     return Masters(found, entries[0]["_id"], f"{kms.provider} KMS")
 
 
+def ids(store: Store) -> set[str]:
+    """Which master keys there are, without asking the KMS."""
+    return {str(entry["_id"]) for entry in store.control[COLLECTION].find({}, {"_id": 1})}
+
+
 def make_next(store: Store, text: str) -> str:
     """A new master key, which is the current one from now on; returns its id."""
     kms = parse(text)

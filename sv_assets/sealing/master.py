@@ -10,6 +10,7 @@ import binascii
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,7 +43,8 @@ class Masters:
         return [self.current, *(identifier for identifier in self.secrets if identifier != self.current)]
 
 
-_held: dict[Any, Masters] = {}
+_HELD_SECONDS = 60
+_held: dict[Any, tuple[float, Masters]] = {}
 
 
 def is_off() -> bool:
@@ -54,21 +56,28 @@ def is_off() -> bool:
 
 
 def masters(store: Store, *, anew: bool = False) -> Masters:
-    """The master keys; asked for once a process, or `anew`. Raises ConfigurationError where there are none, with the next step."""
+    """The master keys; a KMS is asked once a process, `anew`, or where another process made a new one. Raises ConfigurationError where there are none, with the next step."""
     text, kms = settings.variable(VARIABLE), settings.variable(KMS_VARIABLE)
     if text and kms:
         raise ConfigurationError(f"{VARIABLE} and {KMS_VARIABLE} are both set: keep the one that is meant.")
     if text:
         return parse(text, f"the environment ({VARIABLE})")
-    place = (store.url or id(store.client), store.prefix, kms, settings.local_dir())
-    if anew or place not in _held:
-        if kms:
-            from sv_assets.sealing.kms import masters_of
+    if not kms:
+        return _of_estate()
+    from sv_assets.sealing.kms import ids, masters_of
 
-            _held[place] = masters_of(store, kms)
-        else:
-            return _of_estate()
-    return _held[place]
+    place = (store.url or id(store.client), store.prefix, kms)
+    held = _held.get(place)
+    if held is not None and not anew:
+        looked_at, known = held
+        if time.monotonic() - looked_at < _HELD_SECONDS:
+            return known
+        if ids(store) == set(known.secrets):  # the KMS itself is asked only where there is a new one
+            _held[place] = (time.monotonic(), known)
+            return known
+    known = masters_of(store, kms)
+    _held[place] = (time.monotonic(), known)
+    return known
 
 
 def _of_estate() -> Masters:

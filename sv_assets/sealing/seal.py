@@ -21,7 +21,9 @@ SHREDDED = "[shredded]"
 UNREADABLE = "[cannot be opened]"
 """What stands for a value that was changed, or whose key is another now."""
 UNRESOLVED = "unresolved"
-"""The owner of what is nobody's yet: a flag that came before the person it is about."""
+"""The owner of what is nobody's yet and does not even say whose it will be."""
+DONE = "sealed"
+"""The entry of `single_view.state` that says by which declaration everything was sealed that is stored."""
 _Memory = dict[Any, Binary]
 
 
@@ -40,7 +42,10 @@ def seal(store: Store, collection: str, documents: Sequence[Document], owners: S
     where fields are declared and no master key is configured.
     """
     tree = load_declaration().tree(collection)
-    if tree is None or is_off():
+    if tree is None:
+        return list(documents)
+    if is_off():  # what is written meanwhile is sealed when it is on again
+        store.single_view["state"].delete_one({"_id": DONE})
         return list(documents)
     return _sealed_by(
         store, documents, owners, lambda document, sealing: _sealed(document, tree, sealing), lambda d: _holds(d, tree)
@@ -61,13 +66,21 @@ def seal_changes(store: Store, entries: Sequence[Document], kinds: Collection[st
     def sealed(entry: Document, sealing: "_Sealing") -> Document:
         result = dict(entry)
         if isinstance(entry.get("document"), dict):
-            result["document"] = with_keys(_sealed(entry["document"], tree, sealing), "keys")
+            document = with_keys(_sealed(entry["document"], tree, sealing), "keys")
+            bookkeeping = document.get("_sv", {})
+            if last := bookkeeping.get("change", {}).get("changes"):  # the entry of its last version, which lies in it
+                change = {**bookkeeping["change"], "changes": each(last, sealing)}
+                document = {**document, "_sv": {**bookkeeping, "change": change}}
+            result["document"] = document
         if entry.get("changes"):
-            result["changes"] = [
-                with_keys(change, "from", "to") if change["path"] == "keys" else _sealed_change(change, tree, sealing)
-                for change in entry["changes"]
-            ]
+            result["changes"] = each(entry["changes"], sealing)
         return result
+
+    def each(changes: list[Document], sealing: "_Sealing") -> list[Document]:
+        return [
+            with_keys(change, "from", "to") if change["path"] == "keys" else _sealed_change(change, tree, sealing)
+            for change in changes
+        ]
 
     def with_keys(document: Document, *names: str) -> Document:
         return {
@@ -147,14 +160,18 @@ def _sealed(value: Any, node: Node | None, sealing: _Sealing) -> Any:
 # --- opening ----------------------------------------------------------------------------------------------------------------
 
 
-def opened(store: Store, value: T) -> T:
+def opened(store: Store, value: T, *, keep_shut: bool = False) -> T:
     """The same with whatever is sealed in it in the clear, for stations and for who has seen to the actor.
 
-    A value whose key was shredded is `SHREDDED`, one that was changed `UNREADABLE`: neither stops the others. One statement, however much is sealed; none where nothing is. Raises
-    ConfigurationError where the master key is missing.
+    A value whose key was shredded is `SHREDDED`, one that was changed `UNREADABLE`: neither stops the others. Who writes
+    what was opened lets them `keep_shut`: sealed as they are. One statement, however much is sealed; none where nothing
+    is. Raises ConfigurationError where the master key is missing.
     """
     found = set(_all_sealed(value))
-    return cast(T, _replaced(value, open_values(store, found))) if found else value
+    clear = open_values(store, found) if found else {}
+    if keep_shut:
+        clear = {sealed: said for sealed, said in clear.items() if said not in (SHREDDED, UNREADABLE)}
+    return cast(T, _replaced(value, clear)) if clear else value
 
 
 def open_values(store: Store, sealed: Iterable[bytes]) -> Mapping[bytes, Any]:

@@ -93,6 +93,27 @@ def test_checks_that_block_nothing_follow_a_station_apart_from_it(
     assert follower.tick() == set(), "what was requested once is not requested again"
 
 
+def test_no_update_of_a_station_stays_unchecked(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    orders = dg.AssetKey(["single_view", "orders"])
+    follower = Follower(definitions, instance, "stations_are_checked")
+    follower.tick()
+    instance.report_runless_asset_event(dg.AssetMaterialization(orders))
+    checks = follower.tick()
+    assert checks
+    instance.report_runless_asset_event(dg.AssetMaterialization(orders))  # after the request, before the next tick
+    assert follower.tick() == checks
+    for key in checks:
+        result = dg.AssetCheckEvaluation(asset_key=key.asset_key, check_name=key.name, passed=True, metadata={})
+        instance.report_runless_asset_event(result)
+    assert follower.tick() == set()
+    instance.report_runless_asset_event(dg.AssetMaterialization(orders))
+    for key in checks:  # of a run that began before
+        result = dg.AssetCheckEvaluation(asset_key=key.asset_key, check_name=key.name, passed=True, metadata={})
+        instance.report_runless_asset_event(result)
+    assert follower.tick() == checks
+    assert follower.tick() == set()
+
+
 def test_landed_payments_are_followed_by_orders_and_customers_alone(follower: Follower) -> None:
     follower.landed("sales", "payment")
     assert follower.tick() == {dg.AssetKey(["single_view", name]) for name in ("orders", "customers")}

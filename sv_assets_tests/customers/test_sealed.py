@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from bson import Binary
 
 from sv_assets import sealing
 from sv_assets.access import Actor
@@ -15,6 +16,7 @@ from sv_assets.customers import find, history
 from sv_assets.customers.sealed import check_declaration, hashed_kinds, unsealed
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Store
+from sv_assets.privacy.erase import erase
 from sv_assets.privacy.rights import rectify
 from sv_assets.sealing import master
 from sv_assets.sealing.declaration import Declaration
@@ -157,6 +159,71 @@ def test_an_estate_of_yesterday_is_sealed_by_the_next_run(store: Store, monkeypa
     assert sealing.is_sealed(flag["flag"]) and sealing.opened(store, flag)["flag"] == "bereaved"
     changes = [c for e in history.entries_of(store, jane, actor=OFFICER) for c in e["changes"]]
     assert ("1980-03-07", "1981-04-08") in [(c.get("from"), c.get("to")) for c in changes]
+
+
+def test_what_ended_while_sealing_was_off_is_sealed_when_it_is_told_by_the_history(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jane's two records become one person; Peter's flag and birth date go, and his document stays as it is after that."""
+    monkeypatch.setenv(master.SWITCH, "off")
+    shop = Retailer(store)
+    shop.customer(1, "Jane", "Smith", Email="jane@x.com", DateOfBirth=BORN, ModifiedAt=day(1))
+    shop.customer(2, "Maud", "Jones", Email="maud@x.com", DateOfBirth=BORN, ModifiedAt=day(1))
+    shop.customer(3, "Peter", "Brown", Email="peter@x.com", DateOfBirth=BORN, ModifiedAt=day(1))
+    raise_flag(shop, 1, 1)
+    shop.run()
+    shop.customer(3, "Peter", "Brown", Email="peter@x.com", DateOfBirth=None, ModifiedAt=day(2))
+    shop.run()
+    shop.customer(2, "Jane", "Smith", Email="jane@x.com", DateOfBirth=BORN, ModifiedAt=day(3))
+    monkeypatch.delenv(master.SWITCH)
+    shop.run()
+    assert [entry["kind"] for entry in store.single_view["customer_history"].find({"kind": "ended"})] == ["ended"]
+    assert found_anywhere(store, SECRETS, allowed=IN_THE_CLEAR) == []
+
+
+def test_what_is_written_while_sealing_is_off_is_sealed_by_the_next_run(
+    family: Retailer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, jane = family.store, family.customer_ids()["crm.customer:1"]
+    monkeypatch.setenv(master.SWITCH, "off")
+    rectify(store, jane, "date_of_birth", "1981-04-08", actor="Ann", evidence="passport")
+    assert found_anywhere(store, SECRETS, allowed=IN_THE_CLEAR)
+    monkeypatch.delenv(master.SWITCH)
+    family.run()
+    refresh_cards(store)
+    assert found_anywhere(store, SECRETS, allowed=IN_THE_CLEAR) == []
+
+
+def test_what_cannot_be_opened_stays_as_it_is_and_stops_nobody(family: Retailer) -> None:
+    store, jane = family.store, family.customer_ids()["crm.customer:1"]
+    rectify(store, jane, "email", "new@x.com", actor="Ann", evidence="letter")
+    damaged = {}
+    for name, field in (("flags", "flag"), ("corrections", "says")):
+        (document,) = store.single_view[name].find({})
+        sealed = bytes(document[field])
+        damaged[name] = Binary(sealed[:-1] + bytes([sealed[-1] ^ 1]), 6)
+        store.single_view[name].update_one({"_id": document["_id"]}, {"$set": {field: damaged[name]}})
+    family.customer(1, "Jane", "Brown", Email="jane@x.com", DateOfBirth=BORN, ModifiedAt=day(3))
+    store.identity["party_records"].update_many({}, {"$addToSet": {"_sv.pending": "flags"}})
+    family.run()
+    assert family.customers()[jane]["email"]["value"] == "jane@x.com", "what was put right cannot be read"
+    assert family.customers()[jane]["name"]["value"]["last"] == "Brown"
+    (flag,) = store.single_view["flags"].find({})
+    assert flag["flag"] == damaged["flags"]
+
+
+def test_a_flag_that_came_before_its_person_is_shut_when_that_person_is_erased(store: Store) -> None:
+    shop = Retailer(store)
+    raise_flag(shop, 1, 1)
+    shop.run()
+    before = store.single_view["flags"].find_one({})
+    assert before is not None and key_of(before["flag"]) == key_id("crm.customer:1")
+    shop.customer(1, "Jane", "Smith", Email="jane@x.com", DateOfBirth=BORN, ModifiedAt=day(1))
+    shop.run()
+    now = store.single_view["flags"].find_one({})
+    assert now is not None and key_of(now["flag"]) == key_id(shop.customer_ids()["crm.customer:1"])
+    erase(store, load_catalogue(), shop.customer_ids()["crm.customer:1"], actor="Ann", reason="asked")
+    assert sealing.opened(store, [before["flag"], now["flag"]]) == [sealing.SHREDDED, sealing.SHREDDED]
 
 
 def test_what_moves_to_another_customer_is_sealed_with_the_key_of_that_one(family: Retailer) -> None:
