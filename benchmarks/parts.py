@@ -1,11 +1,16 @@
 """The parts of a benchmark: each runs in a process of its own, so that its peak memory is its own."""
 
+import base64
 import json
 import resource
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from sv_assets import ledger
+from sv_assets.sealing import master
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +23,15 @@ def run_part(module: str, environment: dict[str, str], *arguments: str | int, fo
         raise RuntimeError(f"{arguments[0]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+def keys_of_its_own() -> dict[str, str]:
+    """The secrets of a benchmark, nobody else's: of the ledger of erased people, and the master key of sealed fields."""
+    return {
+        master.KMS_VARIABLE: "",
+        ledger.VARIABLE: f"bench:{secrets.token_hex(32)}",
+        master.VARIABLE: f"bench:{base64.b64encode(secrets.token_bytes(master.KEY_BYTES)).decode()}",
+    }
 
 
 def print_figures(figures: dict[str, Any]) -> None:

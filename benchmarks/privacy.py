@@ -6,16 +6,16 @@ import secrets
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from benchmarks.parts import keys_of_its_own
 from benchmarks.serving import _build
 from sv_assets.catalogue import load_catalogue
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.landing.writer import LandingWriter, Outcome
-from sv_assets.ledger import VARIABLE, Erased, Policy, contact_trace, record_trace, write
+from sv_assets.ledger import Erased, Policy, contact_trace, record_trace, write
 from sv_assets.local.servers import end_process, start_mongo
 from sv_assets.mongo import Store, open_store
 from sv_assets.privacy.bundle import write_bundle
@@ -30,7 +30,7 @@ BATCH = 2000
 def measure_privacy(customers: int, rows: int, erased: int) -> dict[str, Any]:
     """On a server of its own: `rows` land without asking, with an empty ledger, and with `erased` people in it; then one of
     `customers` is handed over. The ratios are rows a second beside those of the same minutes without asking."""
-    with tempfile.TemporaryDirectory(prefix="sv-bench-") as folder, _secret_of_its_own():
+    with tempfile.TemporaryDirectory(prefix="sv-bench-") as folder, mock.patch.dict(os.environ, keys_of_its_own()):
         server = start_mongo(Path(folder) / "mongo")
         try:
             store = open_store(server.url, "bench_")
@@ -102,19 +102,6 @@ def _record(number: int, now: dt.datetime) -> Record:
         "Notes": secrets.token_hex(20),
     }  # fmt: skip
     return Record(number, str(number), fields, number.to_bytes(8))
-
-
-@contextmanager
-def _secret_of_its_own() -> Iterator[None]:
-    """The ledger of the benchmark is nobody else's."""
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = f"bench:{secrets.token_hex(32)}"
-    try:
-        yield
-    finally:
-        del os.environ[VARIABLE]
-        if before is not None:
-            os.environ[VARIABLE] = before
 
 
 class _Silent:

@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.parts import print_figures, run_part
+from benchmarks.parts import keys_of_its_own, print_figures, run_part
 from benchmarks.shop import delivery_reference, land_shop, order_number
 from sv_assets.access import Actor
 from sv_assets.catalogue import Catalogue, load_catalogue
@@ -54,7 +54,7 @@ def measure_serving(customers: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="sv-bench-") as folder:
         server = start_mongo(Path(folder) / "mongo")
         try:
-            environment = {**os.environ, "SV_MONGO_URL": server.url}
+            environment = {**os.environ, **keys_of_its_own(), "SV_MONGO_URL": server.url}
             built = run_part(MODULE, environment, "build", customers)
             composed = run_part(MODULE, environment, "compose", customers)
             alone = run_part(MODULE, environment, "clients", customers, 0)
