@@ -78,6 +78,15 @@ def test_serving_is_measured_beside_a_bare_find() -> None:
     assert 50 < found["peak_rss_mb"] < 1000
 
 
+def test_privacy_is_measured_with_keys_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("SV_ENCRYPTION_KEY", "SV_ERASURE_KEY", "SV_MONGO_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    found = bench("privacy", "--customers", "100", "--rows", "1000", "--erased", "10")
+    assert (found["customers"], found["rows"], found["erased"]) == (100, 1000, 10)
+    assert found["documents"] > 0 and found["access_seconds"] > 0
+    assert found["ratio_nobody_erased"] > 0 and found["ratio_many_erased"] > 0
+
+
 @pytest.mark.soak
 def test_memory_does_not_grow_with_the_number_of_customers() -> None:
     few, many = (measure_serving(customers)["peak_rss_mb"] for customers in (20_000, 100_000))
