@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
+from sv_assets.alerts.runs import AUDIT
 from sv_assets.cli.output import errors
 from sv_assets.components.station import ERROR_CLASS, WRITTEN
 from sv_assets.errors import ConfigurationError
@@ -178,7 +179,7 @@ def _progress(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
                 step = (event.step_key or "").replace("__", "/")
                 if event.is_step_start and status:
                     status.update(step)
-                elif event.is_step_success and not step.startswith("audit_"):
+                elif event.is_step_success and not step.startswith(AUDIT):
                     errors.print(f"  [green]done[/] {step} [dim]{event.step_success_data.duration_ms / 1000:.1f} s[/]")
                 elif event.is_step_failure:
                     errors.print(f"  [red]failed[/] {step}")

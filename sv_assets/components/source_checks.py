@@ -5,6 +5,7 @@ from functools import partial
 
 import dagster as dg
 
+from sv_assets.alerts.runs import AUDIT
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import CAPTURE_CHECK, RECEIVES_CHECK, landing_key, path_of, pool_of
@@ -77,7 +78,7 @@ def audits_of(sources: Sequence[Source]) -> dg.AssetChecksDefinition:
             raise _together(failures)
 
     described = f"Audits of {system}: whether what has landed is what its sources have, and as declared."
-    name = f"audit_{system}_queues" if sources[0].is_queue else f"audit_{system}"
+    name = f"{AUDIT}{system}_queues" if sources[0].is_queue else f"{AUDIT}{system}"
     return checks_step(name, described, [s for one in sources for s in _audit_specs(one)], pool, audits)
 
 

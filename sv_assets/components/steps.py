@@ -144,8 +144,7 @@ def evaluated(context: dg.AssetCheckExecutionContext) -> frozenset[dg.AssetCheck
     """The checks that earlier attempts of this step have evaluated."""
     if not context.retry_number:
         return frozenset()
-    found = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    events = (entry.get_dagster_event() for entry in found)
+    events = _events(context, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     return frozenset(event.asset_check_evaluation_data.asset_check_key for event in events)
 
 
@@ -153,10 +152,17 @@ def _is_written(context: dg.AssetExecutionContext, key: dg.AssetKey) -> bool:
     """Whether an earlier attempt of this step has written its asset."""
     if not context.retry_number:
         return False
-    found = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_OUTPUT)
     step = context.op_execution_context.op.name
-    events = (entry.get_dagster_event() for entry in found)
+    events = _events(context, dg.DagsterEventType.STEP_OUTPUT)
     return any(e.step_key == step and e.step_output_data.output_name == "result" for e in events)
+
+
+def _events(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, kind: dg.DagsterEventType
+) -> Iterator[dg.DagsterEvent]:
+    """What this run has told of a kind so far."""
+    for entry in context.instance.all_logs(context.run.run_id, of_type=kind):
+        yield entry.get_dagster_event()
 
 
 def _inputs(keys: Iterable[dg.AssetKey]) -> Mapping[str, dg.AssetKey]:

@@ -58,7 +58,7 @@ def refresh_customers(
     Where more than `FEW` customers wait they are composed in several `processes`; by default one a core, up to four.
     """
     prepare(store)
-    composer = Composer(store, replace(rules_of(catalogue, settings), sealing=sealing.version(store)))
+    composer = _composer(store, catalogue, settings)
     state = store.single_view["state"]
     made_by = state.find_one({"_id": STATION})
     if full or made_by is None or made_by["rules"] != composer.rules.version:
@@ -74,7 +74,7 @@ def rebuild_customers(store: Store, catalogue: Catalogue, buckets: Iterable[int]
     """Compose every customer of these buckets anew, whatever the work list says. Unchanged documents are not written."""
     prepare(store)
     _give_buckets(store)
-    composer = Composer(store, replace(rules_of(catalogue), sealing=sealing.version(store)))
+    composer = _composer(store, catalogue)
     clusters = store.identity["clusters"]
     wanted = list(buckets)
     progress = Progress(f"customers of {len(wanted)} buckets", "customers")
@@ -97,6 +97,10 @@ def prepare(store: Store) -> None:
         database.command("collMod", "customers", validator=validator())
     ensure_indexes(database["customers"], [*INDEXES["customers"], LARGE_INDEX, PENDING_INDEX])
     ensure_indexes(database[history.COLLECTION], history.INDEXES)
+
+
+def _composer(store: Store, catalogue: Catalogue, settings: CustomerSettings | None = None) -> "Composer":
+    return Composer(store, replace(rules_of(catalogue, settings), sealing=sealing.version(store)))
 
 
 def _work_off(composer: "Composer", processes: int | None) -> None:

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sv_assets import settings
@@ -103,6 +103,7 @@ def _of_estate() -> Masters:
     return parse(path.read_text(encoding="ascii").strip(), "a file of the embedded estate")
 
 
+@lru_cache(maxsize=8)
 def parse(text: str, kept: str = "") -> Masters:
     """`k2:…,k1:…`, the current one first. Raises ConfigurationError for what is not that."""
     found: dict[str, bytes] = {}
