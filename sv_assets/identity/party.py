@@ -89,10 +89,10 @@ def refresh_party_records(
         changed = made is not None and made["hash"] != settings.normalisation
         names = sorted({name for source in catalogue.feeding("party") for name in _party_feed(source).ids})
         work = _Work(store, catalogue, settings, report)
-        for source in catalogue.feeding("party"):
-            _refresh_from_people(work, source, full or changed)
         for source in catalogue.feeding("address"):
             _refresh_from_addresses(work, source)
+        for source in catalogue.feeding("party"):
+            _refresh_from_people(work, source, full or changed)
         if made is None or changed or made["identifiers"] != names:
             state.replace_one(
                 {"_id": "normalisation"}, {"hash": settings.normalisation, "identifiers": names}, upsert=True
@@ -131,7 +131,10 @@ def _refresh_from_people(work: _Work, source: Source, full: bool) -> None:
 
 
 def _refresh_from_addresses(work: _Work, source: Source) -> None:
-    """A changed address concerns the person it points to now, and the one it pointed to before."""
+    """A changed address concerns the person it points to now, and the one it pointed to before.
+
+    Those who are on the work list themselves are left to it: they are made later in the same run, or in the next one.
+    """
     store, catalogue = work.store, work.catalogue
     feed = source.entry.feeds.address
     assert feed is not None
@@ -143,7 +146,8 @@ def _refresh_from_addresses(work: _Work, source: Source) -> None:
         addresses = [source.record_id(key_text(row["_id"])) for row in rows]
         before = find_many(store.identity["party_records"], "addresses.record", addresses, {"key": 1, "source": 1})
         keys.update(record["key"] for record in before if record["source"] == owner.key)
-        return _party_records(work, owner, list(find_many(store.landing[owner.key], "_id", keys)))
+        people = find_many(store.landing[owner.key], "_id", keys)
+        return _party_records(work, owner, [p for p in people if STATION not in p["_sv"].get("pending", ())])
 
     def write(rows: list[Document], records: list[Document]) -> None:
         _write(store, records, work.report)
