@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.identity import write_records
-from benchmarks.parts import print_figures, run_part
+from benchmarks.parts import print_figures, run_part, tell_progress
 from sv_assets.identity.compared import compared_form, identifies
 from sv_assets.identity.evaluate.records import describer, open_records
 from sv_assets.identity.party import INDEXES, matched_state, record_keys
@@ -97,6 +97,7 @@ def _change(store: Store, number: int) -> None:
 
 def main() -> None:
     part, *arguments = sys.argv[1:]
+    tell_progress()
     store = open_store(os.environ["SV_MONGO_URL"], "bench_")
     started = time.monotonic()
     if part == "fill":

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import resource
 import secrets
 import subprocess
@@ -16,11 +17,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def run_part(module: str, environment: dict[str, str], *arguments: str | int, folder: Path = ROOT) -> dict[str, Any]:
-    """The figures that a part, started in `folder`, prints as its last line. Raises RuntimeError with the end of what it said where it fails."""
+    """The figures that a part, started in `folder`, prints as its last line; on standard error it tells how far it is.
+
+    Raises RuntimeError where it fails.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{arguments[0]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"{module} {arguments[0]} ended with {done.returncode}; it says why above")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
@@ -32,6 +36,13 @@ def keys_of_its_own() -> dict[str, str]:
         ledger.VARIABLE: f"bench:{secrets.token_hex(32)}",
         master.VARIABLE: f"bench:{base64.b64encode(secrets.token_bytes(master.KEY_BYTES)).decode()}",
     }
+
+
+def tell_progress() -> None:
+    """Let this part tell how far it is, as it would in a run."""
+    progress = logging.getLogger("sv_assets.progress")
+    progress.addHandler(logging.StreamHandler())
+    progress.setLevel(logging.INFO)
 
 
 def print_figures(figures: dict[str, Any]) -> None:

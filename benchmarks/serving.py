@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.parts import keys_of_its_own, print_figures, run_part
+from benchmarks.parts import keys_of_its_own, print_figures, run_part, tell_progress
 from benchmarks.shop import delivery_reference, land_shop, order_number
 from sv_assets.access import Actor
 from sv_assets.catalogue import Catalogue, load_catalogue
@@ -222,6 +222,7 @@ def _store() -> Store:
 
 def main() -> None:
     part, customers, *rest = sys.argv[1:]
+    tell_progress()
     if part == "clients":
         print_figures({"clients": _clients(int(customers), [int(number) for number in rest])})
         return
