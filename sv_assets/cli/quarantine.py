@@ -65,7 +65,7 @@ def list_entries(
 ) -> None:
     """What could not be converted and why, the newest first."""
     from sv_assets.catalogue import load_catalogue
-    from sv_assets.landing.quarantine import Chosen, count_by_reason, newest_entries
+    from sv_assets.landing.quarantine import Chosen, count_by_reason, newest_entries, shown_key
     from sv_assets.mongo import store_from_environment
 
     catalogue = load_catalogue()
@@ -73,8 +73,10 @@ def list_entries(
     chosen = Chosen(sources, status.value, reason=reason, since=since)
     store = store_from_environment()
     counts = count_by_reason(store, chosen)
-    who = actor("queues quarantine list", role, purpose, because) if unmasked else None
+    who = actor("quarantine list", role, purpose, because) if unmasked else None
     found = newest_entries(store, chosen, limit, actor=who)
+    if who is None:
+        found = [{**entry, "key": shown_key(entry)} for entry in found]
     if json:
         print_json(
             {
@@ -94,36 +96,33 @@ def show(
     identifier: Annotated[list[str] | None, typer.Option("--id", help="Only this entry, by the id that `list` shows; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many entries to show.")] = 10,
     unmasked: UnmaskedOption = False,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    because: BecauseOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """The newest entries whole: every column, or part of a message, as it was read. Exit code 1 if there is none."""
     from sv_assets.catalogue import load_catalogue
-    from sv_assets.landing.quarantine import Chosen, newest_entries
+    from sv_assets.landing.quarantine import Chosen, newest_entries, outlines, shown_key
     from sv_assets.mongo import store_from_environment
 
     chosen = Chosen((load_catalogue().source(source).key,), ids=tuple(identifier or ()))
-    found = newest_entries(store_from_environment(), chosen, limit, with_raw=True)
-    shown = [
-        {
-            **_entry({**entry, "raw": {}}),
-            "raw": {n: v if unmasked else _hidden(v) for n, v in _plain_raw(entry["raw"]).items()},
-        }
-        for entry in found
-    ]
+    store = store_from_environment()
+    if unmasked:
+        found = newest_entries(store, chosen, limit, actor=actor("quarantine show", role, purpose, because))
+    else:
+        found = [{**entry, "key": shown_key(entry)} for entry in outlines(store, chosen, limit)]
+    shown = [_entry(entry) for entry in found]
     if json:
-        print_json(shown if unmasked else [{**entry, "key": "***"} for entry in shown])
+        print_json(shown)
     else:
         for entry in shown:
             title = f"{safe(entry['id'])}: {safe(entry['reason'])}, first seen {entry['first_seen']:%Y-%m-%d %H:%M:%S}"
-            table(title, ["column", "as it was read"], [[safe(n), safe(str(v))] for n, v in entry["raw"].items()])
+            raw = entry.get("raw", {})
+            table(title, ["column", "as it was read"], [[safe(n), safe(str(v))] for n, v in raw.items()])
         console.print(f"`sv quarantine retry {source}` tries them again once the cause is mended.", markup=False)
     if not found:
         raise typer.Exit(1)
-
-
-def _hidden(value: Any) -> str | None:
-    """Whether there is a value, and of what kind; not which."""
-    return None if value is None else "''" if value == "" else f"*** ({type(value).__name__})"
 
 
 @app.command()

@@ -11,6 +11,7 @@ from bson.errors import InvalidDocument
 from pymongo import IndexModel, UpdateOne
 
 from sv_assets.access import Actor, permission
+from sv_assets.access.masking import HIDDEN
 from sv_assets.mongo import CODEC, Document, Store, bulk_write, content_hash, ensure_indexes, in_batches
 from sv_assets.sources.records import Rejected
 
@@ -156,6 +157,25 @@ def newest_entries(store: Store, chosen: Chosen, at_most: int, *, actor: Actor |
         {**entry, "raw": allowed.fields.below("raw", entry["raw"], opened=opened)} if "raw" in entry else entry
         for entry in entries_
     ]
+
+
+def outlines(store: Store, chosen: Chosen, at_most: int) -> list[Document]:
+    """As `newest_entries`, with no value of `raw`: by column, or part of a message, of what kind it is. For nobody in particular."""
+    found = store.control["quarantine"].find(chosen.query, {"hash": 0})
+    return [
+        {**entry, "raw": {name: _kind(value) for name, value in entry.get("raw", {}).items()}}
+        for entry in found.sort([("first_seen", -1), ("_id", 1)]).limit(at_most)
+    ]
+
+
+def shown_key(entry: Document) -> str:
+    """The key of an entry as anybody may see it: the id of a message, but not the key of a row, which may be a person's."""
+    key = str(entry["key"])
+    return key if key.startswith("message ") else HIDDEN
+
+
+def _kind(value: object) -> str | None:
+    return None if value is None else "''" if value == "" else f"{HIDDEN} ({type(value).__name__})"
 
 
 def count_by_reason(store: Store, chosen: Chosen) -> list[tuple[str, str, int]]:

@@ -174,6 +174,25 @@ def test_raw_rows_in_quarantine_are_for_who_repairs(store: Store) -> None:
     assert "raw" not in newest_entries(store, Chosen(("a.b",)), 5)[0]
 
 
+def test_a_quarantined_row_is_shown_whole_to_a_role_alone_and_its_key_too(store: Store) -> None:
+    put = Quarantine(store, "crm.customer").put
+    put([Rejected("jane@x.com", "why", {"Email": "jane@x.com", "Phone": None})], "r")
+    for command in (("show", "crm.customer"), ("list", "crm.customer")):
+        for form in ((), ("--json",)):
+            ended = run_sv("quarantine", *command, *form)
+            assert ended.returncode == 0, ended.stderr
+            assert "why" in ended.stdout and "jane" not in ended.stdout
+    assert "*** (str)" in run_sv("quarantine", "show", "crm.customer").stdout
+    assert entries(store) == []
+    assert run_sv("quarantine", "show", "crm.customer", "--unmasked").returncode == 1, "a newcomer may not"
+    engineer = ("--unmasked", "--as", "platform_engineer", "--because", "T-1")
+    assert "jane@x.com" in run_sv("quarantine", "show", "crm.customer", *engineer).stdout
+    assert [(e["outcome"], e["role"], e["reason"]) for e in entries(store)] == [
+        ("refused", "newcomer", None),
+        ("nobody", "platform_engineer", "T-1"),
+    ]
+
+
 def test_more_customers_than_fit_into_one_entry_stand_in_several(store: Store) -> None:
     documents = [{"_id": f"C{n}"} for n in range(log.MOST_CUSTOMERS + 1)]
     shown(store, AGENT, "single_view.customers", documents)
