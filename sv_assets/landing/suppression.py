@@ -222,7 +222,7 @@ class Suppression:
         """Without rows of erased keys, and what holds a contact of who was erased."""
         if not rejected:
             return rejected
-        told = [told_by_raw(self._source, item.key_text, item.raw) for item in rejected]
+        told = [told_by_raw(self._catalogue, self._source, item.key_text, item.raw) for item in rejected]
         found = _decided(ledger, told)
         return [item for item, (entry, _) in zip(rejected, found, strict=True) if entry is None]
 

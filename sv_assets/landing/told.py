@@ -76,12 +76,18 @@ def told_by(
     return Told(record_trace(source.key, key), tuple(decisive), tuple(doubtful), tuple(moments))
 
 
-def told_by_raw(source: Source, key: str, raw: Mapping[str, Any]) -> Told:
-    """The same of what could not be converted: its key, and the contacts anywhere in it."""
+def told_by_raw(catalogue: Catalogue, source: Source, key: str, raw: Mapping[str, Any]) -> Told:
+    """The same of what could not be converted: its key, of a row of a table whom it points to, and the contacts anywhere in it."""
     text = "\n".join(_texts(raw))
+    pointing = (
+        () if source.is_queue else ((catalogue.referred(source, r).key, raw.get(r.key)) for r in references(source))
+    )
+    decisive = tuple(record_trace(of, str(value)) for of, value in pointing if value not in (None, ""))
     sent_at = raw.get("sent_at")
     contacts = tuple(contact_trace(contact) for contact in sorted(contacts_in(text)))
-    return Told(record_trace(source.key, key), (), contacts, (sent_at,) if isinstance(sent_at, dt.datetime) else ())
+    return Told(
+        record_trace(source.key, key), decisive, contacts, (sent_at,) if isinstance(sent_at, dt.datetime) else ()
+    )
 
 
 def told_by_message(catalogue: Catalogue, source: Source, opened: Opened) -> Told:
@@ -89,7 +95,7 @@ def told_by_message(catalogue: Catalogue, source: Source, opened: Opened) -> Tol
     content, message = opened.content, opened.message
     if isinstance(content, Record):
         return told_by(catalogue, source, content.key_text, content.fields, message.sent_at)
-    return told_by_raw(source, content.key_text, raw_text(message))
+    return told_by_raw(catalogue, source, content.key_text, raw_text(message))
 
 
 def raw_text(message: Message) -> dict[str, Any]:
@@ -101,7 +107,7 @@ def references(source: Source) -> Iterable[Reference]:
     feeds = source.entry.feeds
     if feeds.address:
         yield feeds.address.party
-    for feed in (feeds.order, feeds.interaction, *feeds.consent):
+    for feed in (feeds.order, feeds.interaction, *feeds.consent, feeds.flag):
         if feed is not None and isinstance(feed.party, Reference):
             yield feed.party
 

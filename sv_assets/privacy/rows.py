@@ -11,7 +11,7 @@ from sv_assets.catalogue.source import Source
 from sv_assets.customers.writing import SOURCE as CUSTOMERS
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.landing.told import ORDER_PARTS, references, told_by_raw
-from sv_assets.ledger import contacts_in
+from sv_assets.ledger import Trace, contacts_in, record_trace
 from sv_assets.mongo import Document, Store, find_many, in_batches
 from sv_assets.privacy.subject import Person
 from sv_assets.sources.keys import key_text
@@ -87,9 +87,16 @@ def _by_reference(store: Store, catalogue: Catalogue, person: Person, rows: Rows
             narrowed: list[Document] = [{}]
             if not thorough and not source.feeds_into("address") and landed.estimated_document_count() > MANY:
                 narrowed = [{"_sv.deleted": True}, *({"_sv.pending": station} for station in source.stations)]
-            for batch in in_batches(wanted, 500):
+            for batch in in_batches(_spellings(wanted), 500):
                 for query in narrowed:
                     into[source.key] |= {d["_id"] for d in landed.find({**query, path: {"$in": batch}}, {"_id": 1})}
+
+
+def _spellings(keys: Iterable[Any]) -> set[Any]:
+    """Keys as they are, and as text or number: where a system keeps the keys of another one, it may do so in another type."""
+    found = set(keys)
+    texts = {key_text(key) for key in found}
+    return found | texts | {int(text) for text in texts if text.isdecimal() and len(text) < 19}
 
 
 def _by_declared_contact(store: Store, catalogue: Catalogue, person: Person, rows: Rows) -> None:
@@ -135,7 +142,7 @@ def _archived(store: Store, catalogue: Catalogue, person: Person, rows: Rows) ->
         keys = {key_text(key) for key in rows.of(source.key)}
         rows.messages[source.key] |= {d["_id"] for d in find_many(archive, "key", sorted(keys), {"_id": 1})}
         for message in archive.find({"key": None}).batch_size(1000):  # those that could not be opened
-            if _tells_of(source, message["_id"], message, own):
+            if _tells_of(catalogue, source, message["_id"], message, own, set()):
                 rows.messages[source.key].add(message["_id"])
 
 
@@ -144,33 +151,25 @@ def _quarantined(store: Store, catalogue: Catalogue, person: Person, rows: Rows)
     own = person.contacts - person.shared.keys()
     texts = {key: {key_text(i) for i in rows.of(key)} for key in rows.sources}
     messages = {f"message {i}" for ids in rows.messages.values() for i in ids}
+    people = {record_trace(key, key_text(i)) for key, ids in person.keys_by_source.items() for i in ids}
     by_key = {source.key: source for source in catalogue.sources}
     for entry in store.control["quarantine"].find({}).batch_size(1000):
         source = by_key.get(entry["source"])
         of_row = entry["key"] in texts.get(entry["source"], ()) or entry["key"] in messages
         of_customer = entry["source"] == CUSTOMERS and entry["key"] in person.customer_ids
+        raw = entry.get("raw") or {}
         if (
             of_row
             or of_customer
-            or (source is not None and _tells_of(source, entry["key"], entry.get("raw") or {}, own))
-        ) or (source is not None and _refers(catalogue, source, entry.get("raw") or {}, person)):
+            or (source is not None and _tells_of(catalogue, source, entry["key"], raw, own, people))
+        ):
             rows.quarantined.add(entry["_id"])
 
 
-def _tells_of(source: Source, key: str, raw: Document, own: set[str]) -> bool:
-    return any(trace.parts[0] in own for trace in told_by_raw(source, key, raw).doubtful)
-
-
-def _refers(catalogue: Catalogue, source: Source, raw: Document, person: Person) -> bool:
-    """True for a row of a table that points to one of the person's rows; what is raw is text."""
-    if source.is_queue:
-        return False
-    return any(
-        str(raw[reference.key])
-        in {key_text(key) for key in person.keys_by_source.get(catalogue.referred(source, reference).key, ())}
-        for reference in references(source)
-        if reference.key in raw
-    )
+def _tells_of(catalogue: Catalogue, source: Source, key: str, raw: Document, own: set[str], people: set[Trace]) -> bool:
+    """True for what could not be converted and holds a contact of the person, or points to one of their rows."""
+    told = told_by_raw(catalogue, source, key, raw)
+    return not people.isdisjoint(told.decisive) or any(trace.parts[0] in own for trace in told.doubtful)
 
 
 def documents(store: Store, source_key: str, keys: Iterable[Any]) -> Iterator[Document]:

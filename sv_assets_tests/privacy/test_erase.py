@@ -116,6 +116,33 @@ def test_orders_stay_for_the_law_without_a_person_and_money_still_adds_up(estate
     assert pseudonyms == {o["customer_id"] for o in mine}
 
 
+def test_what_points_to_an_erased_person_goes_and_stays_away_in_whatever_form_it_comes(estate: Estate) -> None:
+    from sv_assets.landing.writer import LandingWriter, Outcome
+    from sv_assets.sources.records import Batch, Rejected
+
+    store, jane = estate.store, estate.id_of("crm.customer:1001")
+
+    def flag(code: str) -> Document:
+        return {"CustomerId": 1001, "FlagCode": code, "RaisedAt": day(1), "EndedAt": None, "ModifiedAt": day(1)}
+
+    def landed() -> list[str]:
+        return [row["_id"] for row in store.landing["crm.customerflag"].find({})]
+
+    estate.land("crm.customerflag", flag("bereaved"), flag("vulnerable"))
+    estate.delete("crm.customerflag", '[1001,"bereaved"]')  # and no station has taken up either
+    assert len(landed()) == 2
+    estate.land("contactcentre.call", {"CallId": 7009, "CustomerNumber": "1001", "StartedAt": day(2), "Notes": "text"})
+    erase(store, estate.catalogue, jane, actor="Ann", reason="asked", verify=False)
+    assert landed() == []
+    assert store.landing["contactcentre.call"].find_one({"_id": 7009}) is None
+    estate.land("crm.customerflag", flag("terminally_ill"))
+    assert landed() == [], "a row under a new key that points to them"
+    bad = Rejected("99", "ValidFrom is no date", {"AddressId": 99, "CustomerId": "1001", "Line1": "12 Old Bakery Row"})
+    source = estate.catalogue.source("crm.customeraddress")
+    LandingWriter(store, estate.catalogue, source, "test").write(Batch([], [bad], {}, day(3)), Outcome())
+    assert store.control["quarantine"].find_one({"source": "crm.customeraddress"}) is None
+
+
 def test_who_comes_back_as_a_new_customer_is_a_new_person(estate: Estate) -> None:
     store, jane = estate.store, estate.id_of("crm.customer:1001")
     erase(store, estate.catalogue, jane, actor="Ann", reason="asked", verify=False)
