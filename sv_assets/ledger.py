@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pymongo import IndexModel
+from pymongo import IndexModel, UpdateOne
 
 from sv_assets import settings
 from sv_assets.errors import ConfigurationError
-from sv_assets.mongo import Document, Store, ensure_indexes, find_many, in_batches, insert_missing
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, insert_missing
 
 COLLECTION, STATE = "erased", "erasure_ledger"
 SHARED = "shared"
@@ -272,12 +272,18 @@ def take_in(store: Store, path: Path) -> int:
 
 def _add(store: Store, documents: list[Document], policy: Policy) -> int:
     inserted = insert_missing(store.control[COLLECTION], documents)
-    decisive = [d["_id"] for d in documents if d["kind"] == "contact"]
-    for batch in in_batches(decisive, 500):  # shared once, and now nobody else's
-        store.control[COLLECTION].update_many({"_id": {"$in": batch}, "kind": SHARED}, {"$set": {"kind": "contact"}})
+    if inserted < len(documents):
+        bulk_write(store.control[COLLECTION], [_known_better(document) for document in documents])
     kept = {"keep": {feed: list(fields) for feed, fields in policy.keep.items()}, "keep_days": policy.keep_days}
     store.control[STATE].update_one({"_id": "ledger"}, {"$inc": {"revision": 1}, "$set": kept}, upsert=True)
     return inserted
+
+
+def _known_better(document: Document) -> UpdateOne:
+    """What is in the ledger already, of the last of its erasures: who came back is a new person only after that one. What was
+    shared once, and is now nobody else's, decides from now on."""
+    decides = {"$cond": [{"$eq": ["$kind", SHARED]}, document["kind"], "$kind"]}
+    return UpdateOne({"_id": document["_id"]}, [{"$set": {"at": {"$max": ["$at", document["at"]]}, "kind": decides}}])
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------------
@@ -318,7 +324,9 @@ class Ledger:
             for entry in find_many(self.store.control[COLLECTION], "_id", likely):
                 if entry["kind"] == SHARED:
                     continue
-                found[likely[entry["_id"]]] = Entry(entry["at"], entry["action"], entry.get("natural", False))
+                trace, known = likely[entry["_id"]], found.get(likely[entry["_id"]])
+                if known is None or entry["at"] > known.at:  # under several keys, the last erasure counts
+                    found[trace] = Entry(entry["at"], entry["action"], entry.get("natural", False))
         return found
 
 

@@ -102,6 +102,29 @@ def test_entries_say_nothing_and_are_read_after_the_key_was_rotated(
         open_ledger(store)
 
 
+def test_who_is_erased_once_more_is_known_as_of_the_last_time_under_whichever_key(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail, key = contact_trace("e:jane@x.org"), record_trace("shop.member", "jane@x.org")
+    erased = [Erased(mail), Erased(key, "shop.member", natural=True)]
+    later, last = (AT + dt.timedelta(days=n) for n in (30, 60))
+
+    def known() -> set[dt.datetime]:
+        opened = open_ledger(store)
+        assert opened is not None
+        return {entry.at for entry in opened.entries([mail, key]).values()}
+
+    monkeypatch.setenv("SV_ERASURE_KEY", OLD)
+    write(store, "e-1", AT, erased, Policy({}, 0))
+    write(store, "e-2", later, erased, Policy({}, 0))
+    assert known() == {later}
+    write(store, "e-1", AT, erased, Policy({}, 0))
+    assert known() == {later}, "an older copy takes nothing back"
+    monkeypatch.setenv("SV_ERASURE_KEY", f"{NEW},{OLD}")
+    write(store, "e-3", last, erased, Policy({}, 0))
+    assert known() == {last}
+
+
 def test_without_its_secret_nothing_is_asked_in_vain(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -53,6 +53,8 @@ from sv_assets.sources.keys import key_text, key_value
 from sv_assets.sources.messages import Opened
 from sv_assets.sources.records import Batch, Deletion, Record, Rejected
 
+_CLOCKS_DIFFER = dt.timedelta(days=2)
+"""So far ahead of us a row may be: clocks and time zones of legacy systems differ."""
 _BOOKKEEPING = ("system", "table", "op", "extracted_at", "run_id", "deleted", "version", "key", "sent_at")
 
 
@@ -261,7 +263,9 @@ def _decide(told: Told, entries: Mapping[Trace, Entry]) -> Decided:
 
 
 def _is_of_after(told: Told, entry: Entry) -> bool:
-    return any(at > entry.at for at in told.moments)
+    """True if the row says a moment after the erasure. One that lies ahead of us (9999-12-31) is rubbish, and says nothing."""
+    ahead = dt.datetime.now(dt.timezone.utc) + _CLOCKS_DIFFER
+    return any(entry.at < at <= ahead for at in told.moments)
 
 
 def _is_of_an_order(source: Source, told: Told, entry: Entry) -> bool:

@@ -161,6 +161,13 @@ def test_who_comes_back_as_a_new_customer_is_a_new_person(estate: Estate) -> Non
         OrderDate=later,
         ModifiedAt=later,
     )
+    estate.customer(
+        1401,
+        "Jane",
+        "Smith",
+        Email="jane.smith77@example.org",
+        ModifiedAt=dt.datetime(9999, 12, 31, tzinfo=dt.timezone.utc),
+    )
     # Rows of the old days that had not landed: never read before, and under keys that nobody knew.
     estate.customer(1400, "Jane", "Smith", Email="JANE.smith77+old@example.org", ModifiedAt=day(1))
     estate.send(
@@ -175,6 +182,7 @@ def test_who_comes_back_as_a_new_customer_is_a_new_person(estate: Estate) -> Non
     }  # fmt: skip
     assert estate.customers()[new]["orders"]["count"] == 1
     assert store.landing["crm.customer"].find_one({"_id": 1400}) is None
+    assert store.landing["crm.customer"].find_one({"_id": 1401}) is None, "a date that is rubbish is of no time"
 
 
 def test_who_shares_contacts_and_an_initial_is_not_taken_along(store: Store, folder: Any) -> None:
