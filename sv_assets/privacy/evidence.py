@@ -10,7 +10,7 @@ from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import resolve
 from sv_assets.ledger import contacts_in
 from sv_assets.mongo import Store
-from sv_assets.privacy.subject import MOST_SHARING, contacts_of, may_be_one_name, with_key
+from sv_assets.privacy.subject import MOST_SHARING, contacts_of, corrections_of, may_be_one_name, with_key
 from sv_assets.sources.keys import key_text
 
 MOST_CANDIDATES = 20
@@ -123,7 +123,8 @@ def _weighed(store: Store, customer_id: str, evidence: Evidence) -> Candidate | 
     records = list(store.identity["party_records"].find({"customer_id": customer_id}))
     if not records:
         return None
-    forms = [record["compared"] for record in records]
+    said = [*records, *corrections_of(store, customer_id)]
+    forms = [one["compared"] for one in said]
 
     def all_of(name: str) -> set[str]:
         return {
@@ -134,7 +135,7 @@ def _weighed(store: Store, customer_id: str, evidence: Evidence) -> Candidate | 
             )
         }
 
-    contacts = {contact for record in records for contact in contacts_of(record)}
+    contacts = {contact for one in said for contact in contacts_of(one)}
     fits: dict[str, bool] = {}
     for contact in ("email", "phone"):
         if given := getattr(evidence, contact):
@@ -171,7 +172,7 @@ def _weighed(store: Store, customer_id: str, evidence: Evidence) -> Candidate | 
         asked = (
             normalise.person_name(full=evidence.name) if evidence.name else normalise.person_name(last=evidence.surname)
         )
-        said = {"first": asked.first, "last": asked.last, "surnames": [asked.last] if asked.last else []}
-        if not any(may_be_one_name(said, form) for form in forms if form.get("first") or form.get("last")):
+        given_name = {"first": asked.first, "last": asked.last, "surnames": [asked.last] if asked.last else []}
+        if not any(may_be_one_name(given_name, form) for form in forms if form.get("first") or form.get("last")):
             against.append("name")
     return Candidate(customer_id, tuple(what for what, fit in fits.items() if fit), tuple(against))

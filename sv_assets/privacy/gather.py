@@ -1,19 +1,21 @@
 """Subject access: everything held on a person, from every collection and log, with why it is held and until when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from sv_assets import sealing
 from sv_assets.catalogue.load import Catalogue
+from sv_assets.ledger import contacts_in
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.privacy import search
 from sv_assets.privacy.declaration import Declaration, Held, collections_of, load_declaration
 from sv_assets.privacy.files import declared_files
 from sv_assets.privacy.plan import HISTORY
-from sv_assets.privacy.redact import Redaction, words_of
+from sv_assets.privacy.redact import Redaction, numbers_in, words_of
 from sv_assets.privacy.rows import Rows, documents, find_rows
 from sv_assets.privacy.subject import Person, find_person
+from sv_assets.sources.keys import key_text
 
 MOST_LINES = 200
 MANY_ANYWHERE = 200_000
@@ -62,7 +64,7 @@ def gather(store: Store, catalogue: Catalogue, customer_id: str) -> Gathered:
     person = find_person(store, customer_id)
     rows = find_rows(store, catalogue, person, thorough=False)
     result = Gathered(person.customer_id, sorted(person.customer_ids))
-    redaction = redaction_for(store, catalogue, person, declared)
+    redaction = redaction_for(store, catalogue, person, rows, declared)
 
     def add(name: str, found: Iterable[Document], source: str = "", owners: Iterable[str] = ()) -> None:
         database, _, collection = name.partition(".")
@@ -97,7 +99,7 @@ def gather(store: Store, catalogue: Catalogue, customer_id: str) -> Gathered:
     return result
 
 
-def redaction_for(store: Store, catalogue: Catalogue, person: Person, declared: Declaration) -> Redaction:
+def redaction_for(store: Store, catalogue: Catalogue, person: Person, rows: Rows, declared: Declaration) -> Redaction:
     """What is the person's own in all that follows."""
     columns = {
         name.rpartition(".")[2]
@@ -118,7 +120,7 @@ def redaction_for(store: Store, catalogue: Catalogue, person: Person, declared: 
             if " " in whole and whole.casefold() not in own:
                 others.add(whole)
     return Redaction(
-        contacts=frozenset(person.contacts),
+        contacts=frozenset(person.contacts).union(*map(contacts_in, person.written)),
         ids=frozenset(person.customer_ids),
         words=words_of(person.names),
         names_of_others=tuple(sorted(others, key=len, reverse=True)),
@@ -126,7 +128,20 @@ def redaction_for(store: Store, catalogue: Catalogue, person: Person, declared: 
         records=frozenset(person.records) | frozenset(person.order_ids) | rows_of,
         party_sources=tuple(source.key for source in catalogue.feeding("party")),
         name_columns=frozenset(columns),
+        numbers=numbers_in(_numbered(person, rows)),
     )
+
+
+def _numbered(person: Person, rows: Rows) -> Iterator[str]:
+    """What their rows, orders and parcels are called by."""
+    for key in rows.sources:
+        yield from map(key_text, rows.of(key))
+    for pairs in rows.orders.values():
+        yield from (value for _, value in pairs)
+    for order in person.orders:
+        yield from (str(event["reference"]) for event in order.get("deliveries", ()) if event.get("reference"))
+    for record in person.records.values():
+        yield from (value for values in record["compared"].get("ids", {}).values() for value in values)
 
 
 def _add_rows(store: Store, catalogue: Catalogue, rows: Rows, add: Any) -> None:

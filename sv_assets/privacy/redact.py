@@ -37,6 +37,8 @@ class Redaction:
     """The sources whose rows are people: the id of such a row that is none of theirs is somebody else's."""
     name_columns: frozenset[str] = field(default_factory=frozenset)
     """Columns (or last parts of paths) declared as names."""
+    numbers: frozenset[str] = frozenset()
+    """What looks like a telephone number in the person's own keys, order numbers and references."""
 
     def document(self, value: Any, column: str = "") -> Any:
         """The same with everything of others taken out."""
@@ -57,15 +59,16 @@ class Redaction:
     def text(self, text: str) -> str:
         """The same for a text of any kind."""
         for pattern in (EMAIL, PHONE):
-            text = pattern.sub(
-                lambda match: match.group() if contacts_in(match.group()) <= self.contacts else OTHER, text
-            )
+            text = pattern.sub(lambda match: match.group() if self._is_own(match.group()) else OTHER, text)
         for record in self._records_in(text):
             text = text.replace(record, OTHER)
         text = _CUSTOMER_ID.sub(lambda match: match.group() if match.group() in self.ids else OTHER, text)
         for name in self.names_of_others:
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", OTHER, text, flags=re.IGNORECASE)
         return text
+
+    def _is_own(self, found: str) -> bool:
+        return found in self.numbers or contacts_in(found) <= self.contacts
 
     def _records_in(self, text: str) -> list[str]:
         """The ids of other people's records in a text, the longest first."""
@@ -89,6 +92,11 @@ class Redaction:
 def _words(text: str) -> list[str]:
     titles = {"mr", "mrs", "ms", "miss", "dr", "mx"}
     return [word for word in _WORD.findall(text.casefold()) if word not in titles]
+
+
+def numbers_in(texts: Iterable[str]) -> frozenset[str]:
+    """What looks like a telephone number in some texts."""
+    return frozenset(found for text in texts for found in PHONE.findall(text))
 
 
 def words_of(names: Iterable[str]) -> frozenset[str]:

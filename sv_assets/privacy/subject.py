@@ -13,6 +13,7 @@ from typing import Any
 
 from rapidfuzz.distance import JaroWinkler
 
+from sv_assets.customers import rights
 from sv_assets.customers.sealed import asked_as
 from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import resolve
@@ -30,8 +31,8 @@ _SHORTEST = 6
 class Person:
     """Everything by which somebody is known.
 
-    `records`: their party records, by id; `why`: by record, what makes it theirs; `orders`, `interactions`, `consents`, `flags` as in
-    the single view; `shared`: contacts that other people
+    `records`: their party records, by id; `why`: by record, what makes it theirs; `corrections`: what they had put right, as a record
+    says it; `orders`, `interactions`, `consents`, `flags` as in the single view; `shared`: contacts that other people
     have too, with the forms of their names; `others`: customers who are near (household, shared contacts,
     merges), whose documents may name them.
     """
@@ -40,6 +41,7 @@ class Person:
     customer_ids: set[str] = field(default_factory=set)
     records: dict[str, Document] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
+    corrections: list[Document] = field(default_factory=list)
     orders: list[Document] = field(default_factory=list)
     interactions: list[Document] = field(default_factory=list)
     consents: list[Document] = field(default_factory=list)
@@ -48,27 +50,36 @@ class Person:
     others: set[str] = field(default_factory=set)
 
     @property
+    def said(self) -> list[Document]:
+        """Whatever says something of them: their records, and what they had put right."""
+        return [*self.records.values(), *self.corrections]
+
+    @property
     def contacts(self) -> set[str]:
         """E-mail addresses and phone numbers in the form in which spellings meet; placeholders are nobody's."""
-        return {contact for record in self.records.values() for contact in contacts_of(record)}
+        return {contact for record in self.said for contact in contacts_of(record)}
+
+    @property
+    def written(self) -> set[str]:
+        """What stands where their e-mail addresses and phone numbers should, placeholders and mistakes too."""
+        return {text.strip() for record in self.said for text in (*record["emails"], *record["phones"])}
 
     @property
     def texts(self) -> set[str]:
         """The same as they are written."""
         own = self.contacts
-        said = {text.strip() for record in self.records.values() for text in (*record["emails"], *record["phones"])}
-        return {text for text in said if contacts_in(text) & own}
+        return {text for text in self.written if contacts_in(text) & own}
 
     @property
     def name_forms(self) -> set[str]:
-        return {form for record in self.records.values() for form in _name_forms(record)}
+        return {form for record in self.said for form in _name_forms(record)}
 
     @property
     def names(self) -> set[str]:
         """First names, surnames and whole names as they are written."""
         return {
             v.strip()
-            for r in self.records.values()
+            for r in self.said
             for p, v in r["name"].items()
             if p != "title" and isinstance(v, str) and v.strip()
         }
@@ -77,7 +88,7 @@ class Person:
     def whole_names(self) -> dict[str, tuple[str, str]]:
         """Names of at least two words as they are written, with the first name and surname that they are compared by."""
         found: dict[str, tuple[str, str]] = {}
-        for record in self.records.values():
+        for record in self.said:
             name = {part: v.strip() for part, v in record["name"].items() if isinstance(v, str)}
             compared = (str(record["compared"].get("first", "")), str(record["compared"].get("last", "")))
             if name.get("first") and name.get("last"):
@@ -109,7 +120,7 @@ class Person:
         shared = self.shared.keys()
         own = {text for text in self.texts if contacts_in(text) - shared}
         own |= {contact.removeprefix("e:") for contact in self.contacts - shared if contact.startswith("e:")}
-        for record in self.records.values():
+        for record in self.said:
             form = record["compared"]
             said = {value for name in ("emails", "folded", "mobiles", "lines") for value in form.get(name, ())}
             own |= {value for value in said if contacts_in(value) - shared}
@@ -173,6 +184,8 @@ def find_person(store: Store, customer_id: str) -> Person:
         done |= asked
         for contact, customer, records in _who_has(store, asked, person.customer_ids):
             ours = [r for r in person.records.values() if contact in contacts_of(r)]
+            if any(contact in contacts_of(correction) for correction in person.corrections):
+                ours = list(person.records.values())  # under whichever of their names
             theirs = [r for r in records if contact in contacts_of(r)]
             # All of a customer or nothing: some record under the contact may be ours, and none of it is surely another's.
             same = theirs and all(any(may_be_one_name(o["compared"], t["compared"]) for o in ours) for t in theirs)
@@ -208,6 +221,12 @@ def contacts_of(record: Document) -> set[str]:
     }
 
 
+def corrections_of(store: Store, customer_id: str) -> list[Document]:
+    """What a customer had put right, each as a party record says it."""
+    corrections, _ = rights.of_customers(store, [customer_id]).get(customer_id, ([], []))
+    return [correction["says"] for correction in corrections]
+
+
 def with_key(store: Store, key: str) -> set[str]:
     """Customers with a look-up key."""
     kept_as = asked_as(store, key)
@@ -221,6 +240,7 @@ def _add_customer(store: Store, person: Person, customer_id: str, why: str) -> N
     for record in find_many(store.identity["party_records"], "customer_id", [customer_id, *sorted(aliases)]):
         person.records[record["_id"]] = record
         person.why.setdefault(record["_id"], why)
+    person.corrections += corrections_of(store, customer_id)
 
 
 def _who_has(store: Store, contacts: set[str], known: set[str]) -> Iterator[tuple[str, str, list[Document]]]:

@@ -5,12 +5,15 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from bson import Decimal128
 
 from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.identity.decisions import merge
 from sv_assets.privacy.audience import export, refresh_audience, without_consent
 from sv_assets.privacy.declaration import load_declaration, undeclared
 from sv_assets.privacy.erase import erase
+from sv_assets.privacy.evidence import Evidence, candidates
+from sv_assets.privacy.gather import gather
 from sv_assets.privacy.retention import enforce, overdue
 from sv_assets.privacy.rights import consents, may_be_used_for, objects, rectify, restrict, said_by, undo
 from sv_assets_tests.privacy.jane import Estate, found_anywhere
@@ -101,6 +104,25 @@ def test_what_a_person_says_last_counts_and_a_later_refusal_at_a_source_counts_a
     assert without_consent(store)[1] == 0
     with pytest.raises(ConfigurationError, match="specific"):
         consents(store, mary, "marketing", "*", True, **WHO)
+
+
+def test_what_was_put_right_is_the_persons_own_in_proof_bundle_and_erasure(estate: Estate, folder: Path) -> None:
+    store, mary = estate.store, estate.id_of("crm.customer:1003")
+    rectify(store, mary, "email", "marie.right@example.org", **WHO)
+    estate.account(2009, "Mary", "Brown", Telephone="0113 000", CrmCustomerId=1003, ModifiedAt=day(1))
+    estate.order(3009, OrderNumber="1234567890", AccountId=2009, GrandTotal=Decimal128("1.00"), ModifiedAt=day(1))
+    estate.run()
+    (found,) = candidates(store, Evidence(email="marie.right@example.org", phone="07700 900777"))
+    assert (found.customer_id, found.is_proven) == (mary, True)
+    told = repr(gather(store, estate.catalogue, mary).sections)
+    assert "'value': 'marie.right@example.org'" in told
+    assert "'OrderNumber': '1234567890'" in told, "a number of their own order is no stranger's telephone"
+    (folder / "logs").mkdir()
+    (folder / "logs" / "mongo.log").write_text("slow query marie.right@example.org\n")
+    assert erase(store, estate.catalogue, mary, actor="Ann", reason="asked").found == {}
+    assert found_anywhere(store, ("marie.right@example.org",), folder) == []
+    estate.customer(1300, "Mary", "Brown", Email="Marie.Right@example.org", ModifiedAt=day(1))
+    assert store.landing["crm.customer"].find_one({"_id": 1300}) is None
 
 
 def test_corrections_and_statements_of_an_erased_person_go_with_them(estate: Estate) -> None:
