@@ -11,12 +11,13 @@ from typing import Any
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.errors import SvError
 from sv_assets.lease import lease
-from sv_assets.ledger import customer_trace, open_ledger
+from sv_assets.ledger import customer_trace, open_ledger, record_trace
 from sv_assets.mongo import Store, find_many, in_batches
 from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erasure_steps import COLLECTION, STEPS, Erasure, Work, delete, run_stations
 from sv_assets.privacy.plan import Plan, make_plan
 from sv_assets.sealing.keys import owners, shred
+from sv_assets.sources.keys import key_text
 
 
 def dry_run(store: Store, catalogue: Catalogue, customer_id: str) -> Plan:
@@ -84,6 +85,7 @@ def resume(
         found["reason"],
         found["done"],
         found.get("counts", {}),
+        notes=found.get("notes", []),
     )
     return _go_on(Work(store, catalogue, load_declaration(), erasure), verify, advance)
 
@@ -114,7 +116,9 @@ def unfinished(store: Store) -> list[str]:
 def _go_on(work: Work, verify: bool, advance: Callable[[str], None]) -> Erasure:
     erasure = work.erasure
     with lease(work.store, "erasure"):
-        for name, step in STEPS.items():
+        known = work.store.control[COLLECTION].find_one({"_id": erasure.id}) or {}
+        erasure.done = known.get("done", erasure.done)  # another process may have gone on with it, or come to its end
+        for name, step in STEPS.items() if known.get("state") == "running" else ():
             if name in erasure.done or (name == "verify" and not verify):
                 continue
             advance(name)
@@ -122,7 +126,14 @@ def _go_on(work: Work, verify: bool, advance: Callable[[str], None]) -> Erasure:
             erasure.done.append(name)
             work.store.control[COLLECTION].update_one(
                 {"_id": erasure.id, "state": "running"},
-                {"$set": {"done": erasure.done, "counts": erasure.counts, "found": erasure.found}},
+                {
+                    "$set": {
+                        "done": erasure.done,
+                        "counts": erasure.counts,
+                        "found": erasure.found,
+                        "notes": erasure.notes,
+                    }
+                },
             )
     return erasure
 
@@ -132,9 +143,6 @@ def _go_on(work: Work, verify: bool, advance: Callable[[str], None]) -> Erasure:
 
 def returned(store: Store, catalogue: Catalogue) -> dict[str, list[Any]]:
     """By source, the keys of landed rows of people who were erased: after a restore from a backup, or never."""
-    from sv_assets.ledger import record_trace
-    from sv_assets.sources.keys import key_text
-
     ledger = open_ledger(store)
     found: dict[str, list[Any]] = {}
     if ledger is None:
@@ -160,7 +168,7 @@ def erase_again(
     run_stations(store, catalogue)
     erasures = []
     back = returned(store, catalogue)
-    records = [catalogue.source(key).record_id(str(i)) for key, ids in back.items() for i in ids]
+    records = [catalogue.source(key).record_id(key_text(i)) for key, ids in back.items() for i in ids]
     customers = {
         r["customer_id"]
         for r in find_many(store.identity["party_records"], "_id", records, {"customer_id": 1})

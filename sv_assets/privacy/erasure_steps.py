@@ -86,6 +86,11 @@ class Work:
         if number:
             self.erasure.counts[name] = self.erasure.counts.get(name, 0) + number
 
+    def note(self, sentence: str) -> None:
+        """What who ordered it must know; said once, however often a step is repeated."""
+        if sentence not in self.erasure.notes:
+            self.erasure.notes.append(sentence)
+
 
 def run_stations(store: Store, catalogue: Catalogue) -> None:
     """Bring everything behind landing up to what has landed."""
@@ -298,7 +303,7 @@ def _consumers(work: Work) -> None:
         if held is not None and held.find in ("station", "nobody"):
             continue
         if held is None:
-            work.erasure.notes.append(
+            work.note(
                 f"{database}.{name} is not declared in retention.yaml; it was looked through, and the person taken out."
             )
             held = Held(
@@ -359,7 +364,7 @@ def _compact(work: Work) -> None:
             try:
                 work.store.client[work.store.prefix + database].command("compact", name, force=True)
             except OperationFailure:
-                work.erasure.notes.append(
+                work.note(
                     "This server does not compact; the space of deleted documents is overwritten as it is used again."
                 )
                 return
@@ -403,23 +408,28 @@ def _search(work: Work) -> None:
         if pattern and handled != "nothing" and path.exists() and search.in_file(path, pattern):
             work.erasure.found["files"] = work.erasure.found.get("files", 0) + 1
     if spoken_of:
-        work.erasure.notes.append(f"Other people's documents speak of the person by name: {', '.join(spoken_of)}.")
+        work.note(f"Other people's documents speak of the person by name: {', '.join(spoken_of)}.")
 
 
 def _finish(work: Work) -> None:
-    """The list for the owners of legacy systems; and the plan itself goes."""
+    """The list for the owners of legacy systems; requests of the person are answered; and the plan itself goes."""
     store, erasure = work.store, work.erasure
     actions = legacy_actions(work.catalogue, work.plan, erasure.id, erasure.at)
     insert_missing(store.control[ACTIONS], actions)
     now = dt.datetime.now(dt.timezone.utc)
+    pattern = search.pattern_of([*work.plan.searched, *work.plan.names])
     state = {
         "state": "done",
         "done_at": now,
+        "reason": search.without(erasure.reason, pattern) if pattern else erasure.reason,
         "counts": erasure.counts,
         "found": erasure.found,
         "notes": erasure.notes,
         "legacy_actions": len(actions),
     }
+    # Nobody is left to answer: the request for this erasure, and others of the person that wait, name nobody any more.
+    answered = {"state": "done", "done_at": now, "erasure": erasure.id, "customer_id": None}
+    store.control["requests"].update_many({"customer_id": GONE, "state": "filed"}, {"$set": answered})
     store.control[COLLECTION].update_one({"_id": erasure.id}, {"$set": state, "$unset": {"plan": ""}})
 
 

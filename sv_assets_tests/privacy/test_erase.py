@@ -243,6 +243,25 @@ def test_an_erasure_that_is_killed_after_every_step_goes_on(estate: Estate, monk
     assert found_anywhere(store, (*IDENTIFIERS, jane), allowed=LATER) == []
 
 
+def test_a_request_whose_erasure_was_stopped_is_answered_when_it_is_gone_on_with(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sv_assets.privacy import requests
+
+    store, who = estate.store, requests.Candidate(estate.id_of("crm.customer:1001"), ("email", "phone"), ())
+    requests.file_request(store, "access", who, actor="Ann")
+    filed = requests.file_request(store, "erasure", who, actor="Ann", reason="mail of jane.smith77@example.org")
+    monkeypatch.setitem(erasing.STEPS, "files", lambda work: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        requests.carry_out_erasure(store, estate.catalogue, filed["_id"])
+    monkeypatch.setitem(erasing.STEPS, "files", lambda work: None)
+    store.control["erasures"].update_one({"_id": unfinished(store)[0]}, {"$set": {"notes": ["said before"]}})
+    (begun,) = unfinished(store)
+    assert erasing.resume(store, estate.catalogue, begun).notes[0] == "said before"
+    assert requests.list_requests(store, only_open=True) == []
+    assert found_anywhere(store, (*IDENTIFIERS, who.customer_id), allowed=LATER) == [], "not in its own reason either"
+
+
 def test_a_restored_backup_is_erased_again(estate: Estate, folder: Any) -> None:
     store, jane = estate.store, estate.id_of("crm.customer:1001")
     saved = everything(store)
