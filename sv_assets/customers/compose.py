@@ -158,7 +158,7 @@ def _flags(raised: Iterable[Document]) -> list[Document]:
 def _consents(given: Iterable[Document], statements: list[Document]) -> list[Document]:
     by_use: dict[tuple[str, str], list[Document]] = defaultdict(list)
     for consent in given:
-        by_use[(str(consent["purpose"]), str(consent["channel"]))].append(consent)
+        by_use[(rights.word(consent["purpose"]), rights.word(consent["channel"]))].append(consent)
     for use in rights.channels_said(statements):
         by_use.setdefault(use, [])
     result = []

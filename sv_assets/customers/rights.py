@@ -20,6 +20,11 @@ EVERY = "*"
 """A statement about every purpose, or every channel."""
 
 
+def word(value: object) -> str:
+    """A purpose or channel as it is compared: `Marketing ` and `marketing` are one."""
+    return str(value).strip().casefold()
+
+
 def are_any(store: Store) -> bool:
     """True if anybody ever said anything; while nobody has, composing asks no further."""
     return any(store.single_view[name].find_one({}, {"_id": 1}) is not None for name in (CORRECTIONS, STATEMENTS))
@@ -60,7 +65,7 @@ def sayings(corrections: Iterable[Document]) -> list[tuple[Document, Saying]]:
 def summary(corrections: list[Document], statements: list[Document]) -> Document | None:
     """What everybody who works with a customer must know: None where there is nothing."""
     restricted = [s["at"] for s in statements if s["kind"] == "restriction"]
-    objections = sorted({s["purpose"] for s in statements if s["kind"] == "objection"})
+    objections = sorted({word(s["purpose"]) for s in statements if s["kind"] == "objection"})
     if not restricted and not objections and not corrections:
         return None
     return {
@@ -74,7 +79,7 @@ def summary(corrections: list[Document], statements: list[Document]) -> Document
 def may_be_used_for(customer: Document, purpose: str) -> bool:
     """False where the customer restricted the use of their data, or objected to this purpose: for whoever scores or contacts."""
     said = customer.get("rights") or {}
-    return not said.get("restricted") and not {purpose, EVERY} & set(said.get("objections", ()))
+    return not said.get("restricted") and not {word(purpose), EVERY} & set(map(word, said.get("objections", ())))
 
 
 def kept_out(store: Store, customer_ids: Iterable[str], purpose: str) -> set[str]:
@@ -103,8 +108,8 @@ def applied(
     What the person said last supersedes what sources were told before it; what a source was told after it counts again. An
     objection refuses until it is taken back.
     """
-    mine = [s for s in statements if s.get("purpose") in (purpose, EVERY)]
-    said = [s for s in mine if s["kind"] == "consent" and s["channel"] in (channel, EVERY)]
+    mine = [s for s in statements if word(s.get("purpose")) in (word(purpose), EVERY)]
+    said = [s for s in mine if s["kind"] == "consent" and word(s["channel"]) in (word(channel), EVERY)]
     objections = [{**answer_of({**s, "granted": False})} for s in mine if s["kind"] == "objection"]
     if objections:
         return [*objections, *answers, *map(answer_of, said)], "objection"
@@ -118,7 +123,7 @@ def applied(
 def channels_said(statements: Iterable[Document]) -> set[tuple[str, str]]:
     """The (purpose, channel) that statements name one by one."""
     return {
-        (s["purpose"], s["channel"])
+        (word(s["purpose"]), word(s["channel"]))
         for s in statements
         if s["kind"] == "consent" and EVERY not in (s["purpose"], s["channel"])
     }

@@ -11,6 +11,7 @@ from pymongo import UpdateOne
 from sv_assets import sealing
 from sv_assets.customers import rights
 from sv_assets.customers.contacts import yes_or_no
+from sv_assets.customers.rights import word
 from sv_assets.customers.values import moment as seen_at
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity.compared import is_mobile
@@ -49,19 +50,19 @@ def member_of(customer: Document, declared: Audience) -> Document | None:
         return None
     channels: Document = {}
     for consent in customer["consents"]:
-        kind = declared.channels.get(_word(consent["channel"]))
-        if kind is None or _word(consent["purpose"]) != declared.purpose or consent["granted"] is not True:
+        kind = declared.channels.get(word(consent["channel"]))
+        if kind is None or word(consent["purpose"]) != declared.purpose or consent["granted"] is not True:
             continue
         to = _reached(customer, kind)
         if to is not None:
             said = {
                 name: consent[name] for name in ("system", "table", "version", "observed_at", "rule") if name in consent
             }
-            channels[_word(consent["channel"])] = {"to": to, "consent": said}
+            channels[word(consent["channel"])] = {"to": to, "consent": said}
     # The most restrictive of several spellings of one channel counts.
     for consent in customer["consents"]:
-        if consent["granted"] is not True and _word(consent["purpose"]) == declared.purpose:
-            channels.pop(_word(consent["channel"]), None)
+        if consent["granted"] is not True and word(consent["purpose"]) == declared.purpose:
+            channels.pop(word(consent["channel"]), None)
     if not channels:
         return None
     content: Document = {
@@ -71,10 +72,6 @@ def member_of(customer: Document, declared: Audience) -> Document | None:
         "channels": channels,
     }
     return {**content, "_sv": {"hash": content_hash(content)}}
-
-
-def _word(value: Any) -> str:
-    return str(value).strip().casefold()
 
 
 def _reached(customer: Document, kind: str) -> Any:
@@ -131,7 +128,7 @@ def without_consent(store: Store, declared: Audience | None = None) -> tuple[int
 def _is_permitted(consents: list[Document], statements: list[Document], purpose: str, channel: str) -> bool:
     """Somebody said yes, and nobody has said no since the person last spoke for themselves."""
     if any(
-        s["kind"] == "restriction" or (s["kind"] == "objection" and s["purpose"] in (purpose, rights.EVERY))
+        s["kind"] == "restriction" or (s["kind"] == "objection" and word(s["purpose"]) in (purpose, rights.EVERY))
         for s in statements
     ):
         return False
@@ -140,15 +137,15 @@ def _is_permitted(consents: list[Document], statements: list[Document], purpose:
             s
             for s in statements
             if s["kind"] == "consent"
-            and _word(s["purpose"]) in (purpose, rights.EVERY)
-            and _word(s["channel"]) in (channel, rights.EVERY)
+            and word(s["purpose"]) in (purpose, rights.EVERY)
+            and word(s["channel"]) in (channel, rights.EVERY)
         ),
         key=lambda s: (s["at"], s["_id"]),
     )
     answers = [
         (c["observed_at"], c["granted"])
         for c in consents
-        if _word(c["purpose"]) == purpose and _word(c["channel"]) == channel
+        if word(c["purpose"]) == purpose and word(c["channel"]) == channel
     ]
     if own:
         since = own[-1]["at"]

@@ -9,13 +9,15 @@ import uuid
 from typing import Any, Literal
 
 from sv_assets import sealing
-from sv_assets.customers.rights import CORRECTIONS, EVERY, INDEXES, STATEMENTS, may_be_used_for
+from sv_assets.access import load_roles
+from sv_assets.customers.rights import CORRECTIONS, EVERY, INDEXES, STATEMENTS, may_be_used_for, word
 from sv_assets.customers.values import ADDRESS_PARTS, NAME_PARTS
 from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.identity.compared import Description, PostalAddress, compared_form
 from sv_assets.identity.customer_ids import resolve
 from sv_assets.identity.settings import load_settings
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes
+from sv_assets.privacy.declaration import load_declaration
 from sv_assets.worklist import mark_pending
 
 __all__ = ["FIELDS", "consents", "may_be_used_for", "objects", "rectify", "restrict", "said_by", "undo"]
@@ -39,19 +41,28 @@ def restrict(store: Store, customer_id: str, *, actor: str, evidence: str) -> Do
 
 
 def objects(store: Store, customer_id: str, purpose: str, *, actor: str, evidence: str) -> Document:
-    """The person objects to a purpose (`*`: to every one that asks no consent; Art. 21)."""
-    return _record(store, STATEMENTS, customer_id, {"kind": "objection", "purpose": purpose}, actor, evidence)
+    """The person objects to a purpose (`*`: to every one that asks no consent; Art. 21). Raises ConfigurationError where data
+    are used for no such purpose, because then the objection would keep them from nothing."""
+    said = {"kind": "objection", "purpose": _known("purpose", purpose, _purposes(store))}
+    return _record(store, STATEMENTS, customer_id, said, actor, evidence)
 
 
 def consents(
     store: Store, customer_id: str, purpose: str, channel: str, granted: bool, *, actor: str, evidence: str
 ) -> Document:
-    """The person gives or withdraws consent to a purpose over a channel (`*`: over every one)."""
+    """The person gives or withdraws consent to a purpose over a channel (`*`: over every one). Raises ConfigurationError where
+    nobody ever asked for consent to such a purpose, or over such a channel."""
     if granted and EVERY in (purpose, channel):
         raise ConfigurationError(
             "Consent is specific: name the purpose and the channel that it is given for. Only withdrawing takes `*`."
         )
-    said: Document = {"kind": "consent", "purpose": purpose, "channel": channel, "granted": granted}
+    audience = load_declaration().audience
+    said: Document = {
+        "kind": "consent",
+        "purpose": _known("purpose", purpose, {audience.purpose, *_asked_for(store, "purpose")}),
+        "channel": _known("channel", channel, {*audience.channels, *_asked_for(store, "channel")}),
+        "granted": granted,
+    }
     return _record(store, STATEMENTS, customer_id, said, actor, evidence)
 
 
@@ -102,6 +113,24 @@ def _record(store: Store, name: str, customer_id: str, what: Document, actor: st
     store.single_view[name].insert_one(sealing.seal(store, f"single_view.{name}", [document], [identifier])[0])
     _tell(store, identifier)
     return document
+
+
+def _purposes(store: Store) -> set[str]:
+    """What data are used for, as far as that is declared or was asked for."""
+    return {load_declaration().audience.purpose, *load_roles().purposes, *_asked_for(store, "purpose")}
+
+
+def _asked_for(store: Store, field: Literal["purpose", "channel"]) -> set[str]:
+    return {word(value) for value in store.single_view["consents"].distinct(field)}
+
+
+def _known(what: str, given: str, known: set[str]) -> str:
+    """A purpose or channel as it is compared. Raises ConfigurationError for one that nothing goes by."""
+    if word(given) not in {EVERY, *map(word, known)}:
+        raise ConfigurationError(
+            f"{given} is no {what}: nothing would come of it. Allowed: {', '.join(sorted(known))}, or * for every one."
+        )
+    return word(given)
 
 
 def _asked(actor: str, evidence: str) -> None:

@@ -106,6 +106,32 @@ def test_what_a_person_says_last_counts_and_a_later_refusal_at_a_source_counts_a
         consents(store, mary, "marketing", "*", True, **WHO)
 
 
+def test_purposes_and_channels_mean_the_same_however_they_are_written_and_unknown_ones_are_refused(
+    estate: Estate,
+) -> None:
+    store, mary = estate.store, estate.id_of("crm.customer:1003")
+    pref = {"CustomerId": 1003, "Purpose": "Marketing", "Channel": "EMAIL", "OptedIn": False, "RecordedAt": day(2)}
+    estate.land("crm.contactpreference", pref)
+    estate.run()
+    (known,) = [c for c in estate.customers()[mary]["consents"] if c["channel"].casefold() == "email"]
+    assert (known["granted"], known["rule"]) == (False, "most_restrictive")
+    consents(store, mary, "marketing", "Email", True, **WHO)
+    estate.run()
+    (known,) = [c for c in estate.customers()[mary]["consents"] if c["channel"].casefold() == "email"]
+    assert (known["granted"], known["rule"]) == (True, "person_said")
+    refresh_audience(store)
+    assert store.marketing["audience"].find_one({"_id": mary, "channels.email": {"$exists": True}}) is not None
+    objects(store, mary, "Marketing ", **WHO)
+    assert without_consent(store)[1] > 0
+    estate.run()
+    refresh_audience(store)
+    assert store.marketing["audience"].find_one({"_id": mary}) is None
+    with pytest.raises(ConfigurationError, match="marketng is no purpose"):
+        objects(store, mary, "marketng", **WHO)
+    with pytest.raises(ConfigurationError, match="e-mail is no channel"):
+        consents(store, mary, "marketing", "e-mail", False, **WHO)
+
+
 def test_what_was_put_right_is_the_persons_own_in_proof_bundle_and_erasure(estate: Estate, folder: Path) -> None:
     store, mary = estate.store, estate.id_of("crm.customer:1003")
     rectify(store, mary, "email", "marie.right@example.org", **WHO)
