@@ -99,7 +99,7 @@ def load_declaration(path: Path = DEFAULT) -> Declaration:
 
 
 def collections_of(store: Store, declared: Declaration) -> list[tuple[str, str]]:
-    """Every collection of the store, as (database, collection), without the prefix: declared or not."""
+    """Every collection of the store, as (database, collection), without the prefix: declared or not. Views hold nothing themselves."""
     own = {database.name.removeprefix(store.prefix) for database in store.databases()}
     known = own | {held.name.partition(".")[0] for held in declared.collections}
     found = []
@@ -109,7 +109,7 @@ def collections_of(store: Store, declared: Declaration) -> list[tuple[str, str]]
         bare = name.removeprefix(store.prefix)
         if not store.prefix and bare not in known and any(bare.endswith(f"_{one}") for one in known):
             continue  # of another team, whose prefix is not ours
-        names = store.client[name].list_collection_names()
+        names = [found["name"] for found in store.client[name].list_collections() if found.get("type") != "view"]
         found += [(bare, collection) for collection in sorted(names) if not collection.startswith("system.")]
     return found
 

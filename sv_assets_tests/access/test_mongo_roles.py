@@ -40,6 +40,14 @@ def test_a_view_shows_what_its_role_sees_in_clear_to_the_field(applied: Store) -
     assert set(seen) == set(load_roles().roles)
 
 
+def test_views_are_no_collections_to_whoever_looks_for_what_is_held(applied: Store) -> None:
+    from sv_assets.privacy.declaration import collections_of, load_declaration, undeclared
+
+    held = [name for _, name in collections_of(applied, load_declaration())]
+    assert "customers" in held and not any("_as_" in name for name in held)
+    assert undeclared(applied, load_declaration()) == []
+
+
 def test_applied_again_nothing_changes_and_what_is_declared_no_more_goes(applied: Store) -> None:
     again = apply(applied, load_roles())
     assert (again.created, again.changed, again.removed) == ([], [], [])
