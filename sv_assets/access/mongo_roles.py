@@ -1,7 +1,8 @@
 """The declared roles in MongoDB itself: a read-only view for each role and collection, and a role that reads its views only.
 
 Who logs in to the server with such a role sees what our own read path would show in clear. What a role sees masked its view
-leaves out, and so does it with paths that have `*` in their middle, which no projection can say.
+leaves out, and so does it with paths that have `*` in their middle, which no projection can say, and with all that such a path
+takes out a part of.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -88,7 +89,9 @@ def views(store: Store, roles: Roles) -> list[View]:
 def pipeline_of(treatments: Mapping[str, Treatment]) -> list[Document]:
     """The stages that leave of a document what is seen in clear; none where a projection cannot say anything of it."""
     kept = [path.removesuffix(".**") for path, given in treatments.items() if given == "clear"]
-    kept = [path for path in kept if "*" not in path]
+    # What a path with `*` takes out again cannot be said either: then nothing is shown of where it may lie.
+    unsayable = [path.removesuffix(".**") for path, given in treatments.items() if given != "clear"]
+    kept = [path for path in kept if "*" not in path and not any(_may_lie_below(path, u) for u in unsayable)]
     # A projection refuses a path beside one that holds it already.
     wanted = {path for path in kept if not any(path.startswith(f"{other}.") for other in kept)}
     if not wanted:
@@ -100,6 +103,12 @@ def pipeline_of(treatments: Mapping[str, Treatment]) -> list[Document]:
     )
     stages: list[Document] = [{"$project": {"_id": 0, **dict.fromkeys(sorted(wanted), 1)}}]
     return [*stages, {"$unset": taken_out}] if taken_out else stages
+
+
+def _may_lie_below(path: str, other: str) -> bool:
+    """True for another path, with `*` in it, that some value below `path` may stand at."""
+    above, names = path.split("."), other.split(".")
+    return "*" in other and len(names) > len(above) and all(n in ("*", a) for a, n in zip(above, names, strict=False))
 
 
 def privileges(store: Store, roles: Roles) -> dict[str, list[Document]]:

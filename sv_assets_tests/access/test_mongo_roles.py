@@ -40,6 +40,17 @@ def test_a_view_shows_what_its_role_sees_in_clear_to_the_field(applied: Store) -
     assert set(seen) == set(load_roles().roles)
 
 
+def test_a_view_shows_nothing_of_what_no_projection_can_take_a_part_out_of() -> None:
+    hides = {
+        "_id": "clear",
+        "enrichments.**": "clear",
+        "enrichments.*.secret": "hidden",
+        "a.b": "clear",
+        "a.*": "masked",
+    }
+    assert mongo_roles.pipeline_of(hides) == [{"$project": {"_id": 1, "a.b": 1}}]  # type: ignore[arg-type]
+
+
 def test_views_are_no_collections_to_whoever_looks_for_what_is_held(applied: Store) -> None:
     from sv_assets.privacy.declaration import collections_of, load_declaration, undeclared
 
