@@ -12,6 +12,7 @@ from unittest import mock
 
 from benchmarks.parts import keys_of_its_own
 from benchmarks.serving import _build
+from sv_assets.access import Actor
 from sv_assets.catalogue import load_catalogue
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.landing.writer import LandingWriter, Outcome
@@ -21,7 +22,7 @@ from sv_assets.mongo import Store, open_store
 from sv_assets.privacy.bundle import write_bundle
 from sv_assets.privacy.evidence import Evidence
 from sv_assets.privacy.gather import gather
-from sv_assets.privacy.requests import identify
+from sv_assets.privacy.requests import OFFICER, identify
 from sv_assets.sources.records import Batch, Record
 
 BATCH = 2000
@@ -46,8 +47,9 @@ def _access(store: Store, customers: int, folder: Path) -> dict[str, Any]:
         d for d in store.single_view["customers"].find({}) if d["email"] and d["phone"] and d["orders"]["count"]
     )
     started = time.monotonic()
-    who = identify(store, Evidence(email=document["email"]["value"], phone=document["phone"]["value"]))
-    gathered = gather(store, load_catalogue(), who.customer_id)
+    actor = Actor("bench", OFFICER, "subject_access", "bench")
+    who = identify(store, Evidence(email=document["email"]["value"], phone=document["phone"]["value"]), actor=actor)
+    gathered = gather(store, load_catalogue(), who.customer_id, actor=actor)
     write_bundle(gathered, folder / "bundle")
     return {
         "customers": customers,

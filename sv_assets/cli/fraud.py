@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sv_assets.cli.actor import AsOption, PurposeOption, ReasonOption, actor
 from sv_assets.cli.output import JsonOption, complain, console, lines, print_json, safe, table
 from sv_assets.errors import ConfigurationError
 
@@ -76,6 +77,9 @@ def signals(json: JsonOption = False) -> None:
 def cases(
     state: Annotated[str, typer.Option(help="open, decided, withdrawn or all.")] = "open",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, the riskiest first.")] = 20,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    reason: ReasonOption = None,
     json: JsonOption = False,
 ) -> None:
     """The cases, the riskiest first, each with its reasons. Exit code 1 if there is none."""
@@ -84,14 +88,15 @@ def cases(
 
     if state not in _STATES:
         raise ConfigurationError(f"There is no state {state}; it is one of {', '.join(_STATES)}.")
-    found = listed(store_from_environment(), None if state == "all" else state, limit)
+    who = actor("fraud cases", role, purpose, reason)
+    found = listed(store_from_environment(), None if state == "all" else state, limit, actor=who)
     if json:
-        print_json([_plain(case) for case in found])
+        print_json(found)
     elif found:
         table(
             f"{len(found)} cases",
             ["case", "state", "risk", "ordered", "reasons"],
-            [[c["_id"], _state(c), c["risk"], f"{c['ordered_at']:%Y-%m-%d %H:%M}", lines(_reasons(c))] for c in found],
+            [[c.get("_id"), _state(c), c.get("risk"), _at(c, "ordered_at"), lines(_reasons(c))] for c in found],
         )
         console.print("[bold]sv fraud show CASE[/] says more; [bold]sv fraud decide CASE --verdict …[/] decides.")
     else:
@@ -101,25 +106,31 @@ def cases(
 
 
 @app.command("show")
-def show(case: Annotated[str, typer.Argument(help="The case.")], json: JsonOption = False) -> None:
+def show(
+    case: Annotated[str, typer.Argument(help="The case.")],
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    reason: ReasonOption = None,
+    json: JsonOption = False,
+) -> None:
     """One case: its order, why it is here, what happened to it, and which other cases share something with it."""
     from sv_assets.fraud.review import shown
     from sv_assets.mongo import store_from_environment
 
-    found = shown(store_from_environment(), case)
+    found = shown(store_from_environment(), case, actor=actor("fraud show", role, purpose, reason))
     if json:
-        print_json({**found, "case": _plain(found["case"]), "events": [_plain(event) for event in found["events"]]})
+        print_json(found)
         return
     one = found["case"]
     table(
-        f"Case {one['_id']}: {_state(one)}",
+        f"Case {case}: {_state(one)}",
         ["", ""],
         [
-            ["order", safe(one["order"])],
-            ["customer", safe(one["customer_id"] or "not known")],
-            ["ordered", f"{one['ordered_at']:%Y-%m-%d %H:%M:%S}"],
-            ["opened", f"{one['opened_at']:%Y-%m-%d %H:%M:%S}"],
-            ["points", f"{one['points']} ({', '.join(one['rules'])})"],
+            ["order", safe(one.get("order"))],
+            ["customer", safe(one.get("customer_id") or "not known")],
+            ["ordered", _at(one, "ordered_at")],
+            ["opened", _at(one, "opened_at")],
+            ["points", f"{one.get('points')} ({', '.join(one.get('rules', ()))})"],
             ["unusual", _unusual(one)],
             ["because", lines(_reasons(one))],
             ["also", lines(str(e["says"]) for e in found["explained"])],
@@ -128,10 +139,7 @@ def show(case: Annotated[str, typer.Argument(help="The case.")], json: JsonOptio
     table(
         "What happened",
         ["when", "what", "by", "why"],
-        [
-            [f"{e['at']:%Y-%m-%d %H:%M:%S}", safe(_what(e)), safe(e.get("by", "")), safe(e.get("why", ""))]
-            for e in found["events"]
-        ],
+        [[_at(e, "at"), safe(_what(e)), safe(e.get("by", "")), safe(e.get("why", ""))] for e in found["events"]],
     )
     if found["linked"]:
         rows = [[o["case"], o["state"], o["verdict"] or "", ", ".join(o["shares"])] for o in found["linked"]]
@@ -156,7 +164,7 @@ def decide(
         raise ConfigurationError(f"There is no verdict {verdict}; it is one of {', '.join(VERDICTS)}.")
     found = decide_cases(store_from_environment(), cases, chosen, by=by, why=reason)
     if json:
-        print_json([_plain(case) for case in found])
+        print_json(found)
     else:
         rows = [[c["_id"], _state(c), safe(c["decided_by"])] for c in found]
         table("Decided", ["case", "state", "by"], rows)
@@ -279,29 +287,31 @@ def _show_rules(rules: "list[Document]") -> None:
         )
 
 
-def _plain(document: "Document") -> "Document":
-    return {name: value for name, value in document.items() if name != "_sv"}
+def _at(document: "Document", field: str) -> str:
+    at = document.get(field)
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
 
 
 def _state(case: "Document") -> str:
-    again = f" again ({case['verdict']} before)" if case["state"] == "open" and case.get("verdict") else ""
-    return f"{case['state']}{again}" if case["state"] != "decided" else f"decided: {case['verdict']}"
+    state, verdict = case.get("state", ""), case.get("verdict")
+    again = f" again ({verdict} before)" if state == "open" and verdict else ""
+    return f"{state}{again}" if state != "decided" else f"decided: {verdict}"
 
 
 def _reasons(case: "Document") -> list[str]:
-    told = [f"{reason['says']}: {', '.join(reason['because'])}" for reason in case["reasons"]]
-    return told or [one["says"] for one in case["contributions"]]
+    told = [f"{reason['says']}: {', '.join(reason['because'])}" for reason in case.get("reasons", ())]
+    return told or [one["says"] for one in case.get("contributions", ())]
 
 
 def _unusual(case: "Document") -> str:
-    if case["anomaly"] is None:
+    if case.get("anomaly") is None:
         return "no model yet"
-    top = "; ".join(f"{one['says']} ({one['share']:.0%})" for one in case["contributions"])
+    top = "; ".join(f"{one['says']} ({one['share']:.0%})" for one in case.get("contributions", ()))
     return f"more than {case['anomaly']:.2%} of ordinary orders" + (f": {top}" if top else "")
 
 
 def _what(event: "Document") -> str:
-    return f"decided: {event['verdict']}" if event["kind"] == "decided" else str(event["kind"])
+    return f"decided: {event['verdict']}" if event.get("kind") == "decided" else str(event.get("kind", ""))
 
 
 def _percent(value: float | None) -> str:

@@ -2,17 +2,20 @@
 
 import csv
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sv_assets.cli import privacy_keys
+from sv_assets.cli.actor import AsOption, PurposeOption, ReasonOption, actor
 from sv_assets.cli.output import JsonOption, complain, console, errors, print_json, safe, table
 from sv_assets.cli.privacy_rights import By, actor_of, consent, objects, rectify, restrict, undo
 from sv_assets.errors import ConfigurationError, SvError
 
 if TYPE_CHECKING:
+    from sv_assets.access import Actor
     from sv_assets.mongo import Document, Store
     from sv_assets.privacy.evidence import Candidate, Evidence
     from sv_assets.privacy.plan import Plan
@@ -45,7 +48,7 @@ def access(
     surname: Surname = None, name: Name = None, account: Account = None, order: Order = None, delivery: Delivery = None,
     customer: Customer = None, confirmed_by: Confirmed = None, reason: Reason = "", by: By = "",
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the bundle. Without it the request is only filed.")] = None,
-    json: JsonOption = False,
+    role: AsOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Hand over everything held on a person: JSON, HTML and PDF, with a manifest. Two things given must fit."""
     from sv_assets.catalogue import load_catalogue
@@ -54,8 +57,11 @@ def access(
 
     store = store_from_environment()
     evidence = _evidence(email, phone, born, postcode, house, surname, name, account, order, delivery, customer)
-    who = _identified(store, evidence, confirmed_by, json)
-    request = requests.file_request(store, "access", who, actor=actor_of(by), reason=reason, confirmed_by=confirmed_by)
+    officer = _officer("access", role, "subject_access", by, reason)
+    who = _identified(store, evidence, confirmed_by, json, officer)
+    request = requests.file_request(
+        store, "access", who, actor=officer.name, role=officer.role, reason=reason, confirmed_by=confirmed_by
+    )
     result: Document = {
         "request": request["_id"],
         "proofs": list(who.proofs),
@@ -63,7 +69,8 @@ def access(
         "due_at": request["due_at"],
     }
     if out is not None:
-        gathered, manifest = requests.answer_access(store, load_catalogue(), request["_id"], out)
+        officer = replace(officer, reason=reason or request["_id"])
+        gathered, manifest = requests.answer_access(store, load_catalogue(), request["_id"], out, actor=officer)
         result |= {
             "documents": gathered.documents, "redacted": gathered.redacted, "undeclared": gathered.undeclared,
             "collections": {s.name: len(s.documents) for s in gathered.sections}, "manifest": str(manifest),
@@ -94,7 +101,7 @@ def erase_person(
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only what would be done is shown.")] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Search every collection and log afterwards.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with every erasure that was stopped half-way.")] = False,
-    json: JsonOption = False,
+    role: AsOption = None, json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Erase a person from every collection, file and log; orders stay for the law, without them. Shows a dry run without --yes."""
     from sv_assets.catalogue import load_catalogue
@@ -111,12 +118,15 @@ def erase_person(
         )
         return
     evidence = _evidence(email, phone, born, postcode, house, surname, name, account, order, delivery, customer)
-    who = _identified(store, evidence, confirmed_by, json)
+    officer = _officer("erase", role, "erasure", by, reason)
+    who = _identified(store, evidence, confirmed_by, json, officer)
     if not yes:
         plan = erase.dry_run(store, catalogue, who.customer_id)
         _show_plan(plan, json)
         return
-    request = requests.file_request(store, "erasure", who, actor=actor_of(by), reason=reason, confirmed_by=confirmed_by)
+    request = requests.file_request(
+        store, "erasure", who, actor=officer.name, role=officer.role, reason=reason, confirmed_by=confirmed_by
+    )
     erasure = requests.carry_out_erasure(store, catalogue, request["_id"], verify=verify, advance=_step)
     if json:
         print_json({"request": request["_id"], **_told(erasure)})
@@ -166,6 +176,9 @@ def requests(
         str | None, typer.Option("--customer", help="What this customer had put right or said.")
     ] = None,
     only_open: Annotated[bool, typer.Option("--open", help="Only those that wait for their answer.")] = False,
+    role: AsOption = None,
+    reason: Reason = "",
+    by: By = "",
     json: JsonOption = False,
 ) -> None:
     """List requests and when their answer is due; of one customer, corrections and statements."""
@@ -175,16 +188,15 @@ def requests(
 
     store = store_from_environment()
     if customer:
-        hidden = ("says",)
-        found = [{k: v for k, v in one.items() if k not in hidden} for one in rights.said_by(store, customer)]
+        found = rights.said_by(store, customer, actor=_officer("requests", role, "rectification", by, reason))
         rows = [
             [
-                d["_id"],
-                d["kind"],
+                d.get("_id"),
+                d.get("kind"),
                 safe(d.get("field") or d.get("purpose") or ""),
                 safe(d.get("channel", "")),
                 d.get("granted"),
-                f"{d['at']:%Y-%m-%d}",
+                f"{d['at']:%Y-%m-%d}" if "at" in d else "",
                 bool(d.get("undone")),
             ]
             for d in found
@@ -231,11 +243,15 @@ def audience(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write who may be contacted over the channel as CSV.")
     ] = None,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    reason: ReasonOption = None,
     json: JsonOption = False,
 ) -> None:
     """Bring marketing.audience up to today, prove it, and export a channel of it."""
     from sv_assets.mongo import store_from_environment
     from sv_assets.privacy.audience import COLLECTION, export, refresh_audience, without_consent
+    from sv_assets.settings import variable
 
     if (channel is None) != (out is None):
         raise ConfigurationError("An export needs both: --channel email --out FILE.")
@@ -252,7 +268,8 @@ def audience(
         "changed": report.written,
     }
     if channel and out:
-        told["exported"] = export(store, channel, out)
+        named = role or variable("SV_ROLE") or "marketing"
+        told["exported"] = export(store, channel, out, actor=actor("privacy audience", named, purpose, reason))
     print_json(told) if json else table("Who may be contacted today", ["", "number"], told.items())
 
 
@@ -268,6 +285,7 @@ def actions(
     """What the owners of the legacy systems must do after erasures: which rows, in which tables."""
     from sv_assets.mongo import store_from_environment
     from sv_assets.privacy.erasure_steps import ACTIONS
+    from sv_assets.privacy.files import private_file
 
     store = store_from_environment()
     query: Document = {"erasure": erasure} if erasure else {}
@@ -277,7 +295,7 @@ def actions(
         return
     found = sorted(store.control[ACTIONS].find(query), key=lambda a: (a["system"], a["table"], a["_id"]))
     if out:
-        with out.open("w", newline="", encoding="utf-8") as handle:
+        with private_file(out, newline="") as handle:
             writer = csv.writer(handle)
             writer.writerow(["erasure", "system", "table", "key_columns", "key", "what", "owners", "asked_at"])
             writer.writerows(
@@ -342,11 +360,24 @@ def _evidence(
     return Evidence(email, phone, date, postcode, house, surname, name, account, order, delivery, customer)
 
 
-def _identified(store: "Store", evidence: "Evidence", confirmed_by: str | None, json: bool) -> "Candidate":
+def _officer(command: str, role: str | None, purpose: str, by: str, reason: str) -> "Actor":
+    """Who handles a person's request; who does not say in which role does it as the privacy officer."""
+    from sv_assets.access import actor_from_environment
+    from sv_assets.privacy.requests import OFFICER
+    from sv_assets.settings import variable
+
+    named = role or variable("SV_ROLE") or OFFICER
+    who = actor_from_environment(named, purpose, reason or "a person's own request", f"sv privacy {command}")
+    return replace(who, name=by or who.name)
+
+
+def _identified(
+    store: "Store", evidence: "Evidence", confirmed_by: str | None, json: bool, officer: "Actor"
+) -> "Candidate":
     from sv_assets.privacy.requests import NotProven, identify
 
     try:
-        return identify(store, evidence, confirmed_by=confirmed_by)
+        return identify(store, evidence, confirmed_by=confirmed_by, actor=officer)
     except NotProven as error:
         found = [
             {"customer_id": c.customer_id, "fits": list(c.proofs), "against": list(c.against)} for c in error.candidates

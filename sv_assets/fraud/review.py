@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from pymongo import UpdateOne
 
+from sv_assets import access
+from sv_assets.access import Actor, Attempt
 from sv_assets.errors import SvError
 from sv_assets.fraud.cases import VERDICTS, Verdict, case_id, case_of, decision_event, is_fraud, new_events
 from sv_assets.fraud.collections import CASES, EVENTS, FACTS, LEASE, SCORES, SIGNALS, prepare
@@ -19,6 +21,8 @@ from sv_assets.progress import Progress
 from sv_assets.worklist import clear_pending, pending_batches, work_off
 
 BATCH = 300
+SEEN_AS = "fraud.cases"
+"""What roles are granted of a case, and of what is shown beside it."""
 
 
 def refresh_cases(
@@ -101,7 +105,7 @@ def decide(
     settings: FraudSettings | None = None,
     now: dt.datetime | None = None,
 ) -> list[Document]:
-    """Decide cases; returns them as they are then. A case may be decided again: the last word holds.
+    """Decide cases; returns of each what was decided. A case may be decided again: the last word holds.
 
     Raises SvError where a case is not there, the verdict is none, or nobody or no reason is given.
     """
@@ -124,32 +128,41 @@ def decide(
         insert_missing(store.fraud[EVENTS], decisions)
         _settle(store, list(scores.values()), settings, moment, StationReport())
         bulk_write(store.fraud[EVENTS], clear_pending(decisions, DECIDE, "revision"))
-        return list(find_many(store.fraud[CASES], "_id", known))
+        decided = dict.fromkeys(("state", "verdict", "decided_by", "decided_at", "why"), 1)
+        return list(find_many(store.fraud[CASES], "_id", known, decided))
 
 
-def listed(store: Store, state: str | None = "open", limit: int = 50) -> list[Document]:
-    """Cases of a state (None: of any), the riskiest first."""
+def listed(store: Store, state: str | None = "open", limit: int = 50, *, actor: Actor) -> list[Document]:
+    """Cases of a state (None: of any), the riskiest first, as the actor may see them. Raises as `access.permission` does."""
     query = {} if state is None else {"state": state}
     found = store.fraud[CASES].find(query).sort([("risk", -1), ("_id", 1)]).limit(limit)
-    return list(found)
+    return access.shown(store, actor, SEEN_AS, found, _whose)
 
 
-def shown(store: Store, case: str) -> Document:
-    """A case whole: `{case, signals, events, linked}`. Raises SvError where there is none.
+def shown(store: Store, case: str, *, actor: Actor) -> Document:
+    """A case whole, as the actor may see it: `{case, signals, explained, events, linked}`. Raises SvError where there is none.
 
     `linked` are other cases whose orders share a card, device, telephone, e-mail, address or customer, and how many kinds.
     """
+    allowed = access.permission(store, actor, SEEN_AS, Attempt(("case",)))
     found = store.fraud[CASES].find_one({"_id": case})
+    customer = _whose(found) if found else None
+    allowed.log(store, [customer] if customer else [], Attempt(("case",)))
     if found is None:
         raise SvError(f"There is no case {case}. `sv fraud cases` lists them.")
     signals = store.fraud[SIGNALS].find_one({"_id": found["order"]}) or {}
-    return {
-        "case": found,
+    beside = {
         "signals": signals.get("signals", {}),
         "explained": signals.get("explained", []),
         "events": _events_of(store, [case])[case],
         "linked": linked(store, found["order"]),
     }
+    return {"case": allowed.seen(found), **{name: [] for name in beside}, **allowed.seen(beside)}
+
+
+def _whose(case: Document) -> str | None:
+    customer: str | None = case["customer_id"]
+    return customer
 
 
 def linked(store: Store, order: str, limit: int = 200) -> list[Document]:

@@ -9,6 +9,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 from sv_assets import sealing
+from sv_assets.access import Actor, Attempt, permission
 from sv_assets.customers import rights
 from sv_assets.customers.contacts import yes_or_no
 from sv_assets.customers.rights import word
@@ -20,6 +21,7 @@ from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches
 from sv_assets.privacy.declaration import Audience, load_declaration
+from sv_assets.privacy.files import private_file
 from sv_assets.privacy.rights import may_be_used_for
 
 COLLECTION = "audience"
@@ -154,36 +156,32 @@ def _is_permitted(consents: list[Document], statements: list[Document], purpose:
     return bool(answers) and all(yes_or_no(granted) is True for _, granted in answers)
 
 
-def export(store: Store, channel: str, path: Path) -> int:
-    """Write who may be contacted over a channel as CSV: customer_id, name, and where to. Returns how many."""
+def export(store: Store, channel: str, path: Path, *, actor: Actor) -> int:
+    """Write who may be contacted over a channel as CSV: customer_id, name, and where to, as the actor may see them. Returns how
+    many. The file is for its owner alone. Raises as `access.permission` does: everybody in it stands in the log of accesses."""
     declared = load_declaration().audience
     if channel not in declared.channels:
         raise ConfigurationError(f"There is no channel {channel}. Allowed: {', '.join(declared.channels)}.")
+    allowed = permission(store, actor, f"marketing.{COLLECTION}", Attempt((channel,)))
     count = 0
-    with path.open("w", newline="", encoding="utf-8") as handle:
+    with private_file(path, newline="") as handle:
         out = csv.writer(handle)
         out.writerow(["customer_id", "title", "first_name", "last_name", "to"])
-        for member in _members(store, channel):
-            name = member["name"] or {}
-            to = member["channels"][channel]["to"]
-            written = (
-                ", ".join(
-                    str(to[p]) for p in ("line_1", "line_2", "town", "county", "postcode", "country") if to.get(p)
-                )
-                if isinstance(to, dict)
-                else to
-            )
-            out.writerow(
-                [
-                    member["_id"],
-                    name.get("title", ""),
-                    name.get("first", name.get("full", "")),
-                    name.get("last", ""),
-                    _plain(written),
-                ]
-            )
-            count += 1
+        for members in in_batches(_members(store, channel), BATCH):
+            allowed.log(store, [member["_id"] for member in members], Attempt((channel,)))
+            out.writerows(_row(member, channel) for member in allowed.seen_each(members))
+            count += len(members)
     return count
+
+
+def _row(member: Document, channel: str) -> list[str]:
+    name = member.get("name") or {}
+    to = member.get("channels", {}).get(channel, {}).get("to")
+    if isinstance(to, dict):
+        parts = ("line_1", "line_2", "town", "county", "postcode", "country")
+        to = ", ".join(str(to[part]) for part in parts if to.get(part))
+    said = (name.get("title"), name.get("first") or name.get("full"), name.get("last"), to)
+    return [str(member.get("_id", "")), *(_plain(str(text or "")) for text in said)]
 
 
 def _members(store: Store, channel: str) -> Iterator[Document]:

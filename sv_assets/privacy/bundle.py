@@ -42,6 +42,7 @@ def write_bundle(gathered: Gathered, folder: Path, *, request: str = "", now: dt
     for name, content in files.items():
         path = folder / name
         path.touch(mode=0o600)
+        path.chmod(0o600)  # also where an older one was there
         path.write_bytes(content)
     manifest: Document = {
         "request": request,
@@ -57,6 +58,7 @@ def write_bundle(gathered: Gathered, folder: Path, *, request: str = "", now: dt
     manifest["sha256"] = own_hash(manifest)
     path = folder / "manifest.json"
     path.touch(mode=0o600)
+    path.chmod(0o600)
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return path
 

@@ -1,9 +1,13 @@
-"""Where files of ours lie, and what erasure does with each."""
+"""Where files of ours lie, and what erasure does with each; and files that hold personal data, for their owner alone."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from sv_assets import settings
+from sv_assets.errors import ConfigurationError
 from sv_assets.privacy.declaration import Declaration
 
 
@@ -24,3 +28,17 @@ def declared_files(declared: Declaration) -> Iterator[tuple[Path, str]]:
                 if path.is_file() and path not in seen:
                     seen.add(path)
                     yield path, held.handled
+
+
+@contextmanager
+def private_file(path: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """A file to write text to that nobody else can read, also where it was there already. Raises ConfigurationError where it
+    cannot be written."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        if path.is_file():
+            path.chmod(0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}. Name another place.") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline=newline) as handle:
+        yield handle

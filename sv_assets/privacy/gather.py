@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sv_assets import sealing
+from sv_assets.access import Actor, permission
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.ledger import contacts_in
 from sv_assets.mongo import Document, Store, find_many
@@ -17,6 +18,8 @@ from sv_assets.privacy.rows import Rows, documents, find_rows
 from sv_assets.privacy.subject import Person, find_person
 from sv_assets.sources.keys import key_text
 
+SEEN_AS = "privacy.subject_access"
+"""What a role is granted that may ask who somebody is by their evidence, and hand over everything held on them."""
 MOST_LINES = 200
 MANY_ANYWHERE = 200_000
 _BOOKKEEPING = ("_sv", "keys", "compared", "identified")
@@ -58,10 +61,15 @@ class Gathered:
         return sum(len(section.documents) for section in self.sections)
 
 
-def gather(store: Store, catalogue: Catalogue, customer_id: str) -> Gathered:
-    """Everything held on a customer, and on whoever is the same person."""
+def gather(store: Store, catalogue: Catalogue, customer_id: str, *, actor: Actor) -> Gathered:
+    """Everything held on a customer, and on whoever is the same person, for an actor who may hand it over.
+
+    Raises AccessRefused for others, TransientError where it cannot be written down whom it is about.
+    """
+    allowed = permission(store, actor, SEEN_AS)
     declared = load_declaration()
     person = find_person(store, customer_id)
+    allowed.log(store, sorted(person.customer_ids))
     rows = find_rows(store, catalogue, person, thorough=False)
     result = Gathered(person.customer_id, sorted(person.customer_ids))
     redaction = redaction_for(store, catalogue, person, rows, declared)

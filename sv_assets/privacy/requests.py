@@ -7,9 +7,11 @@ reason, state, …}`. A job gets the id of a request and nothing else.
 import datetime as dt
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from sv_assets.access import Actor, Attempt, permission
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.errors import SvError
 from sv_assets.mongo import Document, Store
@@ -18,10 +20,12 @@ from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erase import erase, finished
 from sv_assets.privacy.erasure_steps import Erasure
 from sv_assets.privacy.evidence import PROOFS_NEEDED, Candidate, Evidence, candidates
-from sv_assets.privacy.gather import Gathered, gather
+from sv_assets.privacy.gather import SEEN_AS, Gathered, gather
 from sv_assets.privacy.subject import find_person
 
 COLLECTION = "requests"
+OFFICER = "privacy_officer"
+"""The role whose business requests are."""
 Kind = Literal["access", "erasure", "rectification", "restriction", "objection", "consent"]
 
 
@@ -33,12 +37,15 @@ class NotProven(SvError):
         self.candidates = found
 
 
-def identify(store: Store, evidence: Evidence, *, confirmed_by: str | None = None) -> Candidate:
+def identify(store: Store, evidence: Evidence, *, actor: Actor, confirmed_by: str | None = None) -> Candidate:
     """The one person whom the evidence proves; `confirmed_by` somebody who saw other proof, one fitting candidate is enough.
 
-    Raises NotProven where it is not proven, or may be several people.
+    Raises NotProven where it is not proven, or may be several people; AccessRefused for an actor who may not ask.
     """
+    attempt = Attempt(evidence.given())
+    allowed = permission(store, actor, SEEN_AS, attempt)
     found = candidates(store, evidence)
+    allowed.log(store, [candidate.customer_id for candidate in found], attempt)
     if not found:
         raise NotProven("Nobody is known by what was given.", [])
     proven = [candidate for candidate in found if candidate.is_proven]
@@ -69,18 +76,19 @@ def file_request(
     who: Candidate,
     *,
     actor: str,
+    role: str | None = None,
     reason: str = "",
     confirmed_by: str | None = None,
     what: Document | None = None,
 ) -> Document:
-    """File a request; returns it. Its answer is due within what `retention.yaml` says (`answer_within`)."""
+    """File a request; returns it. `role` is the actor's, the privacy officer's by default. Its answer is due within what `retention.yaml` says (`answer_within`)."""
     if confirmed_by and not reason.strip():
         raise SvError("Who confirms somebody without evidence must say on which proof: --reason.")
     now = dt.datetime.now(dt.timezone.utc)
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)
     request: Document = {
         "_id": f"q-{uuid.uuid4().hex[:16]}", "kind": kind, "customer_id": who.customer_id, "proofs": list(who.proofs),
-        "confirmed_by": confirmed_by, "actor": actor, "reason": reason, "filed_at": now,
+        "confirmed_by": confirmed_by, "actor": actor, "role": role or OFFICER, "reason": reason, "filed_at": now,
         "due_at": now + load_declaration().answer_within, "state": "filed", **(what or {}),
     }  # fmt: skip
     store.control[COLLECTION].insert_one(request)
@@ -95,10 +103,16 @@ def open_request(store: Store, request_id: str, kind: Kind) -> Document:
     return found
 
 
-def answer_access(store: Store, catalogue: Catalogue, request_id: str, folder: Path) -> tuple[Gathered, Path]:
-    """Gather everything on who asked, write the bundle into a folder, and note that it was answered."""
+def answer_access(
+    store: Store, catalogue: Catalogue, request_id: str, folder: Path, *, actor: Actor | None = None
+) -> tuple[Gathered, Path]:
+    """Gather everything on who asked, write the bundle into a folder, and note that it was answered.
+
+    It is handed to the actor, by default to who filed the request. Raises AccessRefused where their role may not have it.
+    """
     request = open_request(store, request_id, "access")
-    gathered = gather(store, catalogue, request["customer_id"])
+    who = actor or Actor(request["actor"], request.get("role", OFFICER), "subject_access", command="job subject_access")
+    gathered = gather(store, catalogue, request["customer_id"], actor=replace(who, reason=who.reason or request_id))
     manifest = write_bundle(gathered, folder, request=request_id)
     close(store, request_id, {"documents": gathered.documents, "redacted": gathered.redacted})
     return gathered, manifest

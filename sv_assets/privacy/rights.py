@@ -9,7 +9,7 @@ import uuid
 from typing import Any, Literal
 
 from sv_assets import sealing
-from sv_assets.access import load_roles
+from sv_assets.access import Actor, load_roles, permission
 from sv_assets.customers.rights import CORRECTIONS, EVERY, INDEXES, STATEMENTS, may_be_used_for, word
 from sv_assets.customers.values import ADDRESS_PARTS, NAME_PARTS
 from sv_assets.errors import ConfigurationError, SvError
@@ -83,15 +83,20 @@ def undo(store: Store, identifier: str, *, actor: str, reason: str) -> Document:
     raise SvError(f"There is no correction or statement {identifier}. `sv privacy requests` lists them.")
 
 
-def said_by(store: Store, customer_id: str) -> list[Document]:
-    """Everything that a customer had put right or said, the latest first, also what was taken back."""
+def said_by(store: Store, customer_id: str, *, actor: Actor) -> list[Document]:
+    """Everything that a customer had put right or said, the latest first, also what was taken back, as the actor may see it.
+
+    Raises as `access.permission` does.
+    """
+    allowed = permission(store, actor, f"single_view.{STATEMENTS}")
     ids = [customer_id, *(a["_id"] for a in store.identity["aliases"].find({"customer_id": customer_id}, {"_id": 1}))]
     found = [
         {**document, "kind": document.get("kind", "correction")}
         for name in (CORRECTIONS, STATEMENTS)
         for document in store.single_view[name].find({"customer_id": {"$in": ids}})
     ]
-    return sorted(found, key=lambda d: (d["at"], d["_id"]), reverse=True)
+    allowed.log(store, [customer_id] if found else [])
+    return allowed.seen_each(sorted(found, key=lambda d: (d["at"], d["_id"]), reverse=True))
 
 
 def _record(store: Store, name: str, customer_id: str, what: Document, actor: str, evidence: str) -> Document:

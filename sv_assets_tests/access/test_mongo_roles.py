@@ -66,6 +66,7 @@ def test_applied_again_nothing_changes_and_what_is_declared_no_more_goes(applied
     dry = apply(applied, fewer, dry_run=True)
     assert dry.removed == [
         f"{applied.prefix}single_view.customers_as_marketing",
+        f"{applied.prefix}marketing.audience_as_marketing",
         f"role {mongo_roles.role_name(applied, 'marketing')}",
     ]
     assert apply(applied, fewer).removed == dry.removed

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,18 @@ from sv_assets.access import Actor, actor_from_environment, load_roles, log
 from sv_assets.access.reading import AccessRefused, shown
 from sv_assets.customers import find, history
 from sv_assets.errors import ConfigurationError, SvError, TransientError
+from sv_assets.fraud.review import listed
+from sv_assets.fraud.review import shown as case_shown
 from sv_assets.identity.decisions import merge
 from sv_assets.identity.explain import explain_pair
 from sv_assets.identity.explain_customer import explain_between, explain_customer
 from sv_assets.landing.quarantine import Chosen, Quarantine, newest_entries
 from sv_assets.mongo import Document, Store, open_store
+from sv_assets.privacy.audience import export
+from sv_assets.privacy.evidence import Evidence
+from sv_assets.privacy.gather import gather
+from sv_assets.privacy.requests import identify
+from sv_assets.privacy.rights import restrict, said_by
 from sv_assets.sources.records import Rejected
 from sv_assets_tests.command_line import run_sv
 from sv_assets_tests.retailer import OFFICER, Retailer, day
@@ -123,6 +131,48 @@ def test_who_may_not_read_is_refused_and_that_is_written_down(known: Retailer, j
     ):
         with pytest.raises(ConfigurationError):
             read(known.store, wrong, jane)
+
+
+def test_requests_audiences_and_cases_are_read_in_a_role_and_written_down_too(
+    known: Retailer, jane: str, tmp_path: Path
+) -> None:
+    store, case = (
+        known.store,
+        {"_id": "F1", "customer_id": jane, "order": "o:1", "risk": 1, "state": "open", "why": "seen x"},
+    )
+    store.fraud["cases"].insert_one(case)
+    store.marketing["audience"].insert_one(
+        {"_id": jane, "name": {"first": "=Jane"}, "channels": {"sms": {"to": "07700 900123"}}}
+    )
+    out, officer = tmp_path / "sms.csv", Actor("olive", "privacy_officer", "subject_access", "q-1")
+    steward, analyst = (
+        Actor("sam", "data_steward", "rectification"),
+        Actor("fay", "fraud_analyst", "fraud_prevention", "T"),
+    )
+    restrict(store, jane, actor="Ann", evidence="letter")
+    email = Evidence(email="jane@x.com")
+    reads: dict[str, tuple[Actor, Callable[[Actor], Any]]] = {
+        "fraud.listed": (analyst, lambda a: listed(store, actor=a)),
+        "fraud.shown": (analyst, lambda a: case_shown(store, "F1", actor=a)),
+        "export": (MARKETING, lambda a: export(store, "sms", out, actor=a)),
+        "identify": (officer, lambda a: identify(store, email, actor=a, confirmed_by="Ann")),
+        "gather": (officer, lambda a: gather(store, known.catalogue, jane, actor=a)),
+        "said_by": (steward, lambda a: said_by(store, jane, actor=a)),
+    }
+    for name, (actor, read) in reads.items():
+        store.control[log.COLLECTION].delete_many({})
+        with pytest.raises(AccessRefused):
+            read(AGENT)
+        assert read(actor), name
+        assert [(e["actor"], e["outcome"], e["customers"]) for e in entries(store)] == [
+            ("ann", "refused", []),
+            (actor.name, "shown", [jane]),
+        ], name
+    assert "'=Jane" in out.read_text() and "07700 900123" in out.read_text()
+    assert out.stat().st_mode & 0o077 == 0, "for its owner alone"
+    newcomer = Actor("n", "newcomer", "trial")
+    assert listed(store, actor=newcomer)[0]["why"] == "s*** x***"
+    assert said_by(store, jane, actor=steward)[0]["kind"] == "restriction"
 
 
 def test_an_agent_sees_how_to_reach_somebody_and_not_what_the_officer_sees(known: Retailer, jane: str) -> None:

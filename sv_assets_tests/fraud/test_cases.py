@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from pymongo import MongoClient
 
+from sv_assets.access import Actor
 from sv_assets.errors import SvError
 from sv_assets.fraud.cases import case_id
 from sv_assets.fraud.metrics import figures, refresh_metrics
@@ -27,6 +28,7 @@ from sv_assets_tests.fraud.shop import (  # fmt: skip
 )
 from sv_assets_tests.killed import KILLED, KillAtWrite, in_a_process_of_its_own
 
+ANALYST = Actor("fay", "fraud_analyst", "fraud_prevention", reason="T-1")
 DROP = {"line_1": "7 Mill Lane", "postcode": "M1 1AA"}
 
 
@@ -52,10 +54,10 @@ def case(store: Store, number: int) -> Document:
 def test_a_case_says_why_and_what_it_is_linked_to_and_names_nobody(store: Store) -> None:
     ring(store)
     run(store)
-    found = listed(store)
+    found = listed(store, actor=ANALYST)
     assert [c["risk"] for c in found] == sorted((c["risk"] for c in found), reverse=True)
     assert {c["order"] for c in found} >= {f"sales.orderheader:{n}" for n in (2, 3, 4)}
-    told = shown(store, found[0]["_id"])
+    told = shown(store, found[0]["_id"], actor=ANALYST)
     assert any("many names behind one telephone" in r["says"] for r in told["case"]["reasons"])
     assert {"phone", "device", "address"} <= set(told["linked"][0]["shares"])
     text = str([store.fraud[name].find_one({}) for name in ("facts", "signals", "scores", "cases", "events")])
@@ -87,7 +89,7 @@ def test_a_decision_holds_teaches_and_is_opened_again_by_new_evidence(store: Sto
     assert (case(store, 4)["reopened"], case(store, 4)["verdict"]) == (1, "innocent")
     (again,) = decide(store, [case(store, 4)["_id"]], "fraud", by="bob", why="charged back")
     assert (again["state"], again["verdict"]) == ("decided", "fraud")
-    kinds = [e["kind"] for e in shown(store, again["_id"])["events"]]
+    kinds = [e["kind"] for e in shown(store, again["_id"], actor=ANALYST)["events"]]
     assert kinds == ["opened", "decided", "reopened", "decided"]
     put_orders(store, [order(9, after(days=2), party="p4", customer="C4")])
     run(store)
@@ -117,7 +119,7 @@ def test_an_order_that_is_gone_takes_its_open_case_with_it_but_not_a_decision(st
 def test_figures_follow_decisions_by_rule_and_day(store: Store) -> None:
     ring(store)
     run(store)
-    open_cases = [c["_id"] for c in listed(store)]
+    open_cases = [c["_id"] for c in listed(store, actor=ANALYST)]
     decide(store, open_cases[:2], "fraud", by="ann", why="seen")
     decide(store, open_cases[2:3], "innocent", by="ann", why="a charity")
     refresh_metrics(store)

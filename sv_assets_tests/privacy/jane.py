@@ -10,6 +10,7 @@ from typing import Any
 import bson
 from bson import Decimal128
 
+from sv_assets.access import Actor
 from sv_assets.landing.archive import Archive
 from sv_assets.landing.bookmarks import Bookmark
 from sv_assets.landing.land_queue import _Landing
@@ -25,6 +26,7 @@ IDENTIFIERS = (
     "Jane Smith", "J Smith", "Smyth", "crm.customer:1001", "sales.account:2001", "web.web_account_events:W-1", "12 Old Bakery Row",
     "PARCEL-77", "1980-03-07", "W-1", "Zorblax",
 )  # fmt: skip
+HANDLER = Actor("olive", "privacy_officer", "subject_access", reason="q-1")
 HOME = {"Line1": "9 Mill Lane", "Line2": None, "Town": "York", "County": None, "Postcode": "YO1 7HH", "Country": "GB"}
 
 

@@ -14,7 +14,7 @@ from sv_assets.privacy.evidence import Evidence, candidates
 from sv_assets.privacy.gather import gather
 from sv_assets.privacy.redact import OTHER, Redaction
 from sv_assets.privacy.subject import find_person
-from sv_assets_tests.privacy.jane import Estate
+from sv_assets_tests.privacy.jane import HANDLER, Estate
 
 
 def test_everything_on_the_person_is_handed_over_and_nothing_on_others(
@@ -28,7 +28,7 @@ def test_everything_on_the_person_is_handed_over_and_nothing_on_others(
         "crm.customer:1001", "sales.account:2001", "sales.orderheader:3002", "contactcentre.call:7002",
         "contactcentre.complaint:8001", "web.web_account_events:W-1",
     }  # fmt: skip
-    gathered = gather(store, estate.catalogue, jane)
+    gathered = gather(store, estate.catalogue, jane, actor=HANDLER)
     assert gathered.undeclared == []
     names = {section.name for section in gathered.sections}
     assert names >= {
@@ -99,7 +99,7 @@ def test_people_whose_rows_are_all_deleted_are_found_still(estate: Estate) -> No
     assert mary not in estate.customers()
     found = candidates(estate.store, Evidence(email="mary.brown9@example.org", phone="07700 900777"))
     assert [(c.customer_id, c.is_proven) for c in found] == [(mary, True)]
-    gathered = gather(estate.store, estate.catalogue, mary)
+    gathered = gather(estate.store, estate.catalogue, mary, actor=HANDLER)
     assert {"landing.crm.customer", "single_view.customer_history"} <= {s.name for s in gathered.sections}
 
 

@@ -19,7 +19,7 @@ from sv_assets.privacy.gather import Gathered, gather
 from sv_assets.sealing import SHREDDED, opened
 from sv_assets.sealing.keys import keyring
 from sv_assets.sources.records import Window
-from sv_assets_tests.privacy.jane import IDENTIFIERS, Estate, found_anywhere
+from sv_assets_tests.privacy.jane import HANDLER, IDENTIFIERS, Estate, found_anywhere
 from sv_assets_tests.retailer import day
 
 LATER = ("control.legacy_actions",)
@@ -64,7 +64,7 @@ def test_what_was_sealed_for_an_erased_person_is_opened_by_nobody_and_they_get_n
     estate.land("crm.customerflag", {"CustomerId": 1001, "FlagCode": "BEREAVED", "RaisedAt": day(1), "EndedAt": None})
     estate.land("crm.customerflag", {"CustomerId": 1003, "FlagCode": "VULNERABLE", "RaisedAt": day(1), "EndedAt": None})
     estate.run()
-    held = sections(gather(store, estate.catalogue, jane))
+    held = sections(gather(store, estate.catalogue, jane, actor=HANDLER))
     assert held["single_view.customers"][0]["date_of_birth"]["value"] == "1980-03-07"
     assert [one["flag"] for one in held["single_view.flags"]] == ["bereaved"], "subject access shows what is sealed"
     backup = list(
