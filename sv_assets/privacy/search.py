@@ -3,11 +3,14 @@
 import json
 import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import phonenumbers
 from bson import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
@@ -17,16 +20,43 @@ from sv_assets.mongo import CODEC, Document, Store
 ERASED = "[erased]"
 _RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 _PIECE = 8 * 1024**2
+_E164 = re.compile(r"\+[1-9]\d{7,14}")
+_BETWEEN = r"[\s().\-/]{0,3}"
 
 
 def pattern_of(texts: Iterable[str]) -> re.Pattern[bytes] | None:
-    """What finds any of the texts, in any case of ASCII letters; as JSON writes them, too. None for no texts."""
-    spellings = {spelling for text in texts for spelling in (text, json.dumps(text)[1:-1]) if text}
+    """What finds any of the texts, in upper and lower case, composed or decomposed (Unicode), as JSON and URLs write them; and a
+    telephone number (E.164) however it is written. None for no texts."""
+    texts = {text for text in texts if text}
+    spellings = {spelling for text in texts for spelling in _spellings(text)}
     if not spellings:
         return None
     parts = sorted((re.escape(s.encode(errors="surrogatepass")) for s in spellings), key=len, reverse=True)
-    # An id must not be found as the beginning of a longer one.
-    return re.compile(b"(?<![A-Za-z0-9_])(?:" + b"|".join(parts) + b")(?![A-Za-z0-9_])", re.IGNORECASE)
+    parts += [written for text in sorted(texts) if _E164.fullmatch(text) and (written := _written_number(text))]
+    # An id must not be found as the beginning of a longer one. What JSON and URLs escape before it is no letter of it.
+    begins = rb"(?:(?<![A-Za-z0-9_])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
+    return re.compile(begins + b"(?:" + b"|".join(parts) + b")(?![A-Za-z0-9_])", re.IGNORECASE)
+
+
+def _spellings(text: str) -> Iterator[str]:
+    forms = {text}
+    if not text.isascii():  # case of ASCII letters is the pattern's business
+        forms |= {change(text) for change in (str.lower, str.upper, str.title, str.casefold)}
+        forms |= {unicodedata.normalize(form, one) for one in forms for form in ("NFC", "NFD")}
+    for one in forms:
+        in_json = json.dumps(one)[1:-1]
+        yield from (one, in_json, json.dumps(in_json)[1:-1], quote(one.encode(errors="surrogatepass"), safe=""))
+
+
+def _written_number(e164: str) -> bytes:
+    """A telephone number with or without its country, and with whatever stands between digits."""
+    try:
+        number = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return b""
+    country = _BETWEEN.join(f"{number.country_code}")
+    digits = _BETWEEN.join(f"{number.national_number}")
+    return rf"(?:[+(]{{0,2}}(?:00)?{country}{_BETWEEN}(?:\(?0\)?)?{_BETWEEN}|\(?0?){digits}".encode()
 
 
 def in_collection(store: Store, database: str, collection: str, pattern: re.Pattern[bytes]) -> list[Any]:

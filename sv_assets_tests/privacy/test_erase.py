@@ -338,6 +338,21 @@ def test_the_archive_keeps_no_message_of_an_erased_person_that_comes_late(estate
     assert archive.collection.count_documents({}) == before, "the account is erased, whatever it says later"
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "JANE@X.ORG", "mail\\njane@x.org", "a\\\\u00e9jane@x.org", "to=jane%40x.org", "%20jane%40x.org&", "07700900123", "07700-900 123",
+        "+44 (0)7700 900123", "0044 7700 900123", "(07700) 900123", "tel:7700900123", "JOSÉ ÁVILA", "Jose\u0301 A\u0301vila", "jos\\u00e9 \\u00e1vila",
+        "jos\\\\u00e9 \\\\u00e1vila",
+    ],
+)  # fmt: skip
+def test_whatever_case_form_or_escape_somebody_is_written_in_they_are_found(written: str) -> None:
+    pattern = search.pattern_of(["jane@x.org", "+447700900123", "José Ávila"])
+    assert pattern is not None
+    assert pattern.search(written.encode())
+    assert not any(pattern.search(t) for t in (b"mjane@x.org", b"107700900123", b"077009001234", b"7700900124"))
+
+
 def test_taking_somebody_out_of_a_document_leaves_what_is_sealed_in_it_as_it_is() -> None:
     sealed, pattern = Binary(bytes(range(70)), 6), search.pattern_of(["C1"])
     assert pattern is not None
