@@ -25,6 +25,8 @@ from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, insert_missing
 
 COLLECTION, STATE = "erased", "erasure_ledger"
+ERASED = "[erased]"
+"""What stands where somebody stood who was erased."""
 SHARED = "shared"
 """The kind of an entry that decides nothing: others have the contact, too, so names must be looked at."""
 VARIABLE, COPY_VARIABLE = "SV_ERASURE_KEY", "SV_ERASURE_LEDGER"

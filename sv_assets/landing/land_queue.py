@@ -168,8 +168,12 @@ class _Landing:
         outcome = replace(self.outcome)
         _write(self.writer, opened, outcome)
         if suppression.changed_since(asked):  # somebody was erased meanwhile
-            still = {one.message.message_id for one in suppression.open_messages(kept)}
-            self.archive.remove([i for one in kept if (i := one.message.message_id) not in still])
+            still = {one.message.message_id: one for one in suppression.open_messages(kept)}
+            changed = [one for one in kept if still.get(one.message.message_id) != one]
+            self.archive.remove([one.message.message_id for one in changed])
+            self.archive.put(
+                [still[i] for one in changed if (i := one.message.message_id) in still], now, self.writer.run_id
+            )
         # A message that had landed before is not written again. This write is acknowledged by a majority only after
         # everything that the server had then, so what is deleted next cannot be rolled back with it.
         self.bookmark.move({"received": outcome.read}, self.writer.run_id)

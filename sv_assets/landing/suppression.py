@@ -8,6 +8,7 @@
 | … of those what the law wants kept (orders, their lines, money)  | lands reduced to the declared fields, without a person  |
 | a row that holds a contact of who was erased (and their name,    | dropped, unless it says that it is of after the erasure |
 | where others share the contact)                                  |                                                         |
+| a row of somebody else that mentions such a contact in a text    | lands, and `[erased]` stands in its place (`mentions`)  |
 
 "Of after the erasure": a moment in the row that its feeds name (`observed_at`, `placed_at` …), or the time at which its
 message was sent. So who comes back as a new customer, under a new key, is a new person.
@@ -17,7 +18,7 @@ import datetime as dt
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pymongo import UpdateOne
@@ -27,6 +28,7 @@ from sv_assets.catalogue.feeds import OrderReference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.documents import field_path, field_value
+from sv_assets.landing.mentions import contacts_beside, own_places, redact_landed, redacted, redacted_message, without
 from sv_assets.landing.told import (
     REFERENCES,
     Told,
@@ -41,6 +43,7 @@ from sv_assets.ledger import (
     Ledger,
     Policy,
     Trace,
+    contact_trace,
     contacts_in,
     email_contact,
     open_ledger,
@@ -85,6 +88,8 @@ class Suppression:
         if hit:
             records = [r for number, r in enumerate(records) if number not in hit]
             records += self._what_is_kept(ledger, list(hit.values()))
+        if mentioned := self._mentioned(ledger, records):
+            records = [redacted(r, self._own, mentioned[n]) if n in mentioned else r for n, r in enumerate(records)]
         deletions = batch.deletions
         if deletions:
             asked = {record_trace(self._source.key, gone.key_text): gone for gone in deletions}
@@ -102,14 +107,20 @@ class Suppression:
         told = [told_by_message(self._catalogue, self._source, one) for one in opened]
         keys = [one.content.key if isinstance(one.content, Record) else None for one in opened]
         found = self._judged(ledger, told, keys)
-        return [one for one, entry in zip(opened, found, strict=True) if entry is None]
+        kept = [one for one, entry in zip(opened, found, strict=True) if entry is None]
+        places = [n for n, one in enumerate(kept) if isinstance(one.content, Record)]
+        mentioned = self._mentioned(ledger, [one.content for one in kept if isinstance(one.content, Record)])
+        for n, contacts in mentioned.items():
+            kept[places[n]] = redacted_message(kept[places[n]], self._own, contacts)
+        return kept
 
     def erased_of(self, records: list[Record]) -> set[Any]:
         """The keys of those records that were erased: they are not expected in landing, or not as they stand in the source."""
         ledger = self._opened()
         if ledger is None:
             return set()
-        return {record.key for record, *_ in self._hit(ledger, records).values()}
+        hit = {record.key for record, *_ in self._hit(ledger, records).values()}
+        return hit | {records[n].key for n in self._mentioned(ledger, records)}
 
     def take_back(
         self, records: Iterable[Record], deletions: Iterable[Deletion], rejected: list[Rejected]
@@ -126,6 +137,8 @@ class Suppression:
         kept = {r.key for r, t, entry in hit if columns and _is_of_an_order(self._source, t, entry)}
         self._delete(r.key for r, _, _ in hit if r.key not in kept)
         reduce_landed(self._store, self._catalogue, self._source, kept, ledger.policy)
+        for n, contacts in self._mentioned(ledger, records).items():
+            redact_landed(self._store, self._source, [records[n].key], partial(without, contacts=contacts))
         gone = {record_trace(self._source.key, one.key_text): one.key for one in deletions}
         self._delete(gone[trace] for trace, entry in ledger.entries(gone).items() if entry.action == "drop")
         clean = {item.key_text for item in self._rejected(ledger, rejected)}
@@ -141,6 +154,23 @@ class Suppression:
             for (number, record), said, entry in zip(suspects.items(), told, found, strict=True)
             if entry is not None
         }
+
+    def _mentioned(self, ledger: Ledger, records: list[Record]) -> dict[int, set[str]]:
+        """By the place of a record, the contacts of erased people that stand in it although it is about somebody else."""
+        said = {n: found for n, record in enumerate(records) if (found := contacts_beside(record.fields, self._own))}
+        traces = {contact_trace(contact): contact for contact in sorted(set().union(*said.values()))}
+        entries = {traces[trace]: entry for trace, entry in ledger.entries(traces).items()}
+        mentioned: dict[int, set[str]] = {}
+        for n, found in said.items() if entries else ():
+            record = records[n]
+            told = told_by(self._catalogue, self._source, record.key_text, record.fields, record.sent_at)
+            if gone := {c for c in found & entries.keys() if not _is_of_after(told, entries[c])}:
+                mentioned[n] = gone
+        return mentioned
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        return own_places(self._source)
 
     def _suspects(self, ledger: Ledger, records: list[Record]) -> dict[int, Record]:
         """The records that need a closer look, by their place: one hash for each thing that they say, and nothing else."""

@@ -4,6 +4,7 @@
 |-------------|-----------------------------------------------------------------------------------------------------------|
 | ledger      | keyed hashes of all that they are known by: from here on no way into landing lets them in                  |
 | withdraw    | their landed rows are marked as deleted, their orders reduced                                              |
+| mentions    | their contacts go out of the texts of other people's rows and messages                                    |
 | stations    | identity, facts and customers take back what was made of those rows: also in their neighbours' documents   |
 | landing … consumers | what is left goes for good, in every collection that is declared, and in those that are not        |
 | keys        | the keys that their values were sealed with are shredded: copies of those in backups can be opened by nobody |
@@ -35,9 +36,10 @@ from sv_assets.errors import TransientError
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.identity.resolution import refresh_identities
 from sv_assets.landing.documents import MISSING
+from sv_assets.landing.mentions import redact_landed, without
 from sv_assets.landing.suppression import reduce_landed
 from sv_assets.lease import lease
-from sv_assets.ledger import write
+from sv_assets.ledger import ERASED, write
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches, insert_missing
 from sv_assets.privacy import search
 from sv_assets.privacy.declaration import Declaration, Held, collections_of
@@ -47,7 +49,7 @@ from sv_assets.sealing.keys import shred
 from sv_assets.worklist import mark_pending
 
 COLLECTION, ACTIONS = "erasures", "legacy_actions"
-GONE = search.ERASED
+GONE = ERASED
 _OWN = {("control", name) for name in (COLLECTION, ACTIONS, "erased", "erasure_ledger", "leases")}
 _BY_STATION = ("landing", "archive", "identity", "single_view")
 
@@ -127,6 +129,24 @@ def _withdraw(work: Work) -> None:
         work.count(
             f"landing.{key} reduced", reduce_landed(work.store, work.catalogue, source, ids, work.declared.policy)
         )
+
+
+def _mentions(work: Work) -> None:
+    """Their contacts in the rows and messages of others: in a note, say. What lands later is seen to there."""
+    pattern, contacts = search.pattern_of(work.plan.searched), set(work.plan.own)
+    if pattern is None:
+        return
+    for source in work.catalogue.sources:
+        theirs = {*work.plan.rest.get(source.key, ()), *work.plan.kept.get(source.key, ())}
+        ids = [i for i in search.in_collection(work.store, "landing", source.key, pattern) if i not in theirs]
+        changed = redact_landed(work.store, source, ids, lambda text: search.without(without(text, contacts), pattern))
+        work.count(f"landing.{source.key} of others", changed)
+        if source.is_queue:
+            archive, own = work.store.archive[source.key], set(work.plan.messages.get(source.key, ()))
+            found = [i for i in search.in_collection(work.store, "archive", source.key, pattern) if i not in own]
+            for message in list(find_many(archive, "_id", found)):
+                archive.replace_one({"_id": message["_id"]}, search.without(message, pattern))
+            work.count(f"archive.{source.key} of others", len(found))
 
 
 def _stations(work: Work) -> None:
@@ -270,18 +290,27 @@ def _neighbours(work: Work) -> None:
     if pattern is None:
         return
     store = work.store
-    for document in list(find_many(store.single_view["customers"], "_id", work.plan.others)):
+    work.count("single_view.customers of others", _last_changes(store, work.plan.others, pattern))
+    for entry in list(find_many(store.single_view[HISTORY], "customer_id", work.plan.others)):
+        if search.in_document(entry, pattern):
+            store.single_view[HISTORY].replace_one({"_id": entry["_id"]}, search.without(entry, pattern))
+            work.count(f"single_view.{HISTORY} of others", 1)
+    if any(name.startswith("landing.") and name.endswith(" of others") for name in work.erasure.counts):
+        _told_of_others(work)  # whose rows mentioned them, is no neighbour
+
+
+def _last_changes(store: Store, customers: list[str], pattern: re.Pattern[bytes]) -> int:
+    """Take what a pattern finds out of what the last change of these customers was: it lies in their documents until the next one."""
+    found = 0
+    for document in list(find_many(store.single_view["customers"], "_id", customers)):
         if search.in_document(document, pattern):
             changed = {**document, "_sv": search.without(document["_sv"], pattern)}
             same = {"$eq": ["$version", document["version"]]}
             store.single_view["customers"].update_one(
                 {"_id": document["_id"]}, [{"$replaceWith": {"$cond": [same, {"$literal": changed}, "$$ROOT"]}}]
             )
-            work.count("single_view.customers of others", 1)
-    for entry in list(find_many(store.single_view[HISTORY], "customer_id", work.plan.others)):
-        if search.in_document(entry, pattern):
-            store.single_view[HISTORY].replace_one({"_id": entry["_id"]}, search.without(entry, pattern))
-            work.count(f"single_view.{HISTORY} of others", 1)
+            found += 1
+    return found
 
 
 def _names(document: Document, plan: Plan) -> bool:
@@ -374,22 +403,22 @@ def _verify(work: Work) -> None:
     """Search; what another run wrote meanwhile, of what it had read before, is taken out once more."""
     _search(work)
     if work.erasure.found:
-        for step in (_landing, _identity, _view, _keys, _neighbours, _consumers, _files):
+        for step in (_landing, _mentions, _stations, _identity, _view, _keys, _neighbours, _consumers, _files):
             step(work)
         _told_of_others(work)
         _search(work)
 
 
 def _told_of_others(work: Work) -> None:
-    """What is told for ever of others (events, history), and names the person for a reason that is forgotten."""
-    pattern = search.pattern_of(work.plan.searched)
+    """What is told of others (events, history, their last change), and names the person for a reason that is forgotten."""
+    pattern, store = search.pattern_of(work.plan.searched), work.store
+    if pattern is None:
+        return
     for database, name in (("identity", "events"), ("single_view", HISTORY)):
-        if pattern is not None and f"{database}.{name}" in work.erasure.found:
-            collection = getattr(work.store, database)[name]
-            for document in list(
-                find_many(collection, "_id", search.in_collection(work.store, database, name, pattern))
-            ):
-                _replace(collection, document, pattern)
+        collection = getattr(store, database)[name]
+        for document in list(find_many(collection, "_id", search.in_collection(store, database, name, pattern))):
+            _replace(collection, document, pattern)
+    _last_changes(store, search.in_collection(store, "single_view", "customers", pattern), pattern)
 
 
 def _search(work: Work) -> None:
@@ -436,6 +465,7 @@ def _finish(work: Work) -> None:
 STEPS: dict[str, Callable[[Work], None]] = {
     "ledger": _ledger,
     "withdraw": _withdraw,
+    "mentions": _mentions,
     "stations": _stations,
     "landing": _landing,
     "identity": _identity,

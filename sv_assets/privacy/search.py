@@ -15,9 +15,9 @@ from bson import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
+from sv_assets.ledger import EMAIL, ERASED
 from sv_assets.mongo import CODEC, Document, Store
 
-ERASED = "[erased]"
 _RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 _PIECE = 8 * 1024**2
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
@@ -25,14 +25,15 @@ _BETWEEN = r"[\s().\-/]{0,3}"
 
 
 def pattern_of(texts: Iterable[str]) -> re.Pattern[bytes] | None:
-    """What finds any of the texts, in upper and lower case, composed or decomposed (Unicode), as JSON and URLs write them; and a
-    telephone number (E.164) however it is written. None for no texts."""
+    """What finds any of the texts, in upper and lower case, composed or decomposed (Unicode), as JSON and URLs write them; an e-mail
+    address with any `+tag`, too, and a telephone number (E.164) however it is written. None for no texts."""
     texts = {text for text in texts if text}
     spellings = {spelling for text in texts for spelling in _spellings(text)}
     if not spellings:
         return None
     parts = sorted((re.escape(s.encode(errors="surrogatepass")) for s in spellings), key=len, reverse=True)
     parts += [written for text in sorted(texts) if _E164.fullmatch(text) and (written := _written_number(text))]
+    parts += [_written_address(text) for text in sorted(texts) if EMAIL.fullmatch(text)]
     # An id must not be found as the beginning of a longer one. What JSON and URLs escape before it is no letter of it.
     begins = rb"(?:(?<![A-Za-z0-9_])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
     return re.compile(begins + b"(?:" + b"|".join(parts) + b")(?![A-Za-z0-9_])", re.IGNORECASE)
@@ -57,6 +58,12 @@ def _written_number(e164: str) -> bytes:
     country = _BETWEEN.join(f"{number.country_code}")
     digits = _BETWEEN.join(f"{number.national_number}")
     return rf"(?:[+(]{{0,2}}(?:00)?{country}{_BETWEEN}(?:\(?0\)?)?{_BETWEEN}|\(?0?){digits}".encode()
+
+
+def _written_address(email: str) -> bytes:
+    local, _, domain = email.lower().partition("@")
+    local = re.escape(local.partition("+")[0] or local)
+    return rf"{local}(?:\+[\w.+-]{{0,64}})?@{re.escape(domain)}".encode(errors="surrogatepass")
 
 
 def in_collection(store: Store, database: str, collection: str, pattern: re.Pattern[bytes]) -> list[Any]:

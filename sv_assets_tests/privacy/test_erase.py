@@ -11,6 +11,7 @@ from sv_assets.landing.archive import Archive
 from sv_assets.landing.land_queue import replay_queue
 from sv_assets.landing.quarantine import Chosen
 from sv_assets.landing.retry import retry_quarantined
+from sv_assets.ledger import ERASED
 from sv_assets.mongo import Document, Store
 from sv_assets.privacy import erase as erasing
 from sv_assets.privacy import search
@@ -141,6 +142,33 @@ def test_what_points_to_an_erased_person_goes_and_stays_away_in_whatever_form_it
     source = estate.catalogue.source("crm.customeraddress")
     LandingWriter(store, estate.catalogue, source, "test").write(Batch([], [bad], {}, day(3)), Outcome())
     assert store.control["quarantine"].find_one({"source": "crm.customeraddress"}) is None
+
+
+def test_notes_of_other_people_keep_nothing_of_an_erased_person_however_often_they_land(estate: Estate) -> None:
+    store, jane = estate.store, estate.id_of("crm.customer:1001")
+    note = "partner: JANE.smith77+new@example.org; or\n07700-900123, mine is 07700 900777"
+    call = {"CallId": 7005, "CustomerNumber": 1003, "StartedAt": day(2), "Notes": note, "Reason": "ask 07700900123"}
+    estate.land("contactcentre.call", call)
+    event = estate.web("W-2", 2, email="mary.brown9@example.org", first_name="Mary", last_name="Brown", note=note)
+    estate.send("web.web_account_events", event)
+    estate.run()
+    assert erase(store, estate.catalogue, jane, actor="Ann", reason="asked").found == {}
+    texts = (*IDENTIFIERS, "JANE.smith77+new@example.org", "07700-900123", "07700900123", jane)
+
+    def said() -> tuple[str, str]:
+        landed = store.landing["contactcentre.call"].find_one({"_id": 7005}) or {}
+        (fact,) = store.single_view["interactions"].find({"record": "contactcentre.call:7005"})
+        return landed["Notes"], fact["reason"]
+
+    for _ in range(2):
+        assert found_anywhere(store, texts, allowed=LATER) == []
+        assert said() == ("partner: [erased]; or\n[erased], mine is 07700 900777", "ask [erased]")
+        (message,) = [m for m in store.archive["web.web_account_events"].find({"key": "W-2"}) if "note" in m["body"]]
+        assert "[erased]" in message["body"] and "mary.brown9@example.org" in message["body"]
+        outcome = estate.land("contactcentre.call", call)  # as the source still has it
+        assert outcome.suppressed == 0
+        store.archive["web.web_account_events"].delete_one({"_id": message["_id"]})
+        estate.everything_again()
 
 
 def test_who_comes_back_as_a_new_customer_is_a_new_person(estate: Estate) -> None:
@@ -357,5 +385,5 @@ def test_taking_somebody_out_of_a_document_leaves_what_is_sealed_in_it_as_it_is(
     sealed, pattern = Binary(bytes(range(70)), 6), search.pattern_of(["C1"])
     assert pattern is not None
     made = search.without({"born": sealed, "of": ["C1", "C2"]}, pattern)
-    assert made == {"born": sealed, "of": [search.ERASED, "C2"]}
+    assert made == {"born": sealed, "of": [ERASED, "C2"]}
     assert made["born"].subtype == 6
