@@ -163,11 +163,13 @@ def _show_plan(plan: "Plan", json: bool) -> None:
             }
         )
         return
-    table("What an erasure would take", ["where", "documents"], plan.counts.items())
+    table("What an erasure would take, or change", ["where", "documents"], sorted(plan.counts.items()))
     table("Of these, kept for the law without the person", ["source", "rows"], kept.items())
     for why, number in plan.joined.items():
         console.print(f"{number} records: {why}")
-    console.print(f"{len(plan.others)} neighbours stay as they are. Nothing was written: add --yes to do it.")
+    console.print(
+        f"{len(plan.others)} neighbours stay; what names the person goes out of what is held of them. Nothing was written: add --yes to do it."
+    )
 
 
 @app.command()

@@ -13,16 +13,40 @@ from sv_assets.errors import SvError
 from sv_assets.lease import lease
 from sv_assets.ledger import customer_trace, open_ledger, record_trace
 from sv_assets.mongo import Store, find_many, in_batches
+from sv_assets.privacy import search
 from sv_assets.privacy.declaration import load_declaration
-from sv_assets.privacy.erasure_steps import COLLECTION, STEPS, Erasure, Work, delete, run_stations
+from sv_assets.privacy.erasure_steps import (
+    COLLECTION,
+    STEPS,
+    Erasure,
+    Work,
+    at_consumers,
+    delete,
+    mentioning,
+    run_stations,
+)
+from sv_assets.privacy.files import declared_files
 from sv_assets.privacy.plan import Plan, make_plan
 from sv_assets.sealing.keys import owners, shred
 from sv_assets.sources.keys import key_text
 
 
 def dry_run(store: Store, catalogue: Catalogue, customer_id: str) -> Plan:
-    """What an erasure would do; writes nothing. What has landed and not been taken up yet is not in it."""
-    return make_plan(store, catalogue, customer_id)
+    """What an erasure would do; writes nothing. `counts` hold what would go or be changed, in consumers' collections, other
+    people's rows, Dagster's history and logs as well. What has landed and no station has taken up yet is not in it."""
+    plan, declared = make_plan(store, catalogue, customer_id), load_declaration()
+    if (pattern := search.pattern_of(plan.searched)) is None:
+        return plan
+    for database, source, ids in mentioning(store, catalogue, plan, pattern):
+        if ids:
+            plan.counts[f"{database}.{source.key} of others"] = len(ids)
+    for database, name, _, ids in at_consumers(store, catalogue, declared, plan):
+        if ids:
+            plan.counts[f"{database}.{name}"] = len(ids)
+    ours = (path for path, handled in declared_files(declared) if handled != "nothing" and path.exists())
+    if files := sum(search.in_file(path, pattern) for path in ours):
+        plan.counts["files"] = files
+    return plan
 
 
 def erase(

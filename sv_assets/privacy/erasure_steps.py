@@ -19,15 +19,16 @@ import datetime as dt
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from sv_assets.catalogue.load import Catalogue
+from sv_assets.catalogue.source import Source
 from sv_assets.customers.contacts import CONSENTS, FLAGS, INTERACTIONS
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
@@ -136,17 +137,36 @@ def _mentions(work: Work) -> None:
     pattern, contacts = search.pattern_of(work.plan.searched), set(work.plan.own)
     if pattern is None:
         return
-    for source in work.catalogue.sources:
-        theirs = {*work.plan.rest.get(source.key, ()), *work.plan.kept.get(source.key, ())}
-        ids = [i for i in search.in_collection(work.store, "landing", source.key, pattern) if i not in theirs]
-        changed = redact_landed(work.store, source, ids, lambda text: search.without(without(text, contacts), pattern))
-        work.count(f"landing.{source.key} of others", changed)
-        if source.is_queue:
-            archive, own = work.store.archive[source.key], set(work.plan.messages.get(source.key, ()))
-            found = [i for i in search.in_collection(work.store, "archive", source.key, pattern) if i not in own]
-            for message in list(find_many(archive, "_id", found)):
+    for database, source, ids in mentioning(work.store, work.catalogue, work.plan, pattern):
+        if database == "landing":
+            changed = redact_landed(
+                work.store, source, ids, lambda text: search.without(without(text, contacts), pattern)
+            )
+        else:
+            archive, changed = work.store.archive[source.key], len(ids)
+            for message in list(find_many(archive, "_id", ids)):
                 archive.replace_one({"_id": message["_id"]}, search.without(message, pattern))
-            work.count(f"archive.{source.key} of others", len(found))
+        work.count(f"{database}.{source.key} of others", changed)
+
+
+def mentioning(
+    store: Store, catalogue: Catalogue, plan: Plan, pattern: re.Pattern[bytes]
+) -> Iterator[tuple[Literal["landing", "archive"], Source, list[Any]]]:
+    """By database and source, the keys of other people's rows and messages in which the person stands."""
+    for source in catalogue.sources:
+        theirs = {*plan.rest.get(source.key, ()), *plan.kept.get(source.key, ())}
+        yield (
+            "landing",
+            source,
+            [i for i in search.in_collection(store, "landing", source.key, pattern) if i not in theirs],
+        )
+        if source.is_queue:
+            own = set(plan.messages.get(source.key, ()))
+            yield (
+                "archive",
+                source,
+                [i for i in search.in_collection(store, "archive", source.key, pattern) if i not in own],
+            )
 
 
 def _stations(work: Work) -> None:
@@ -320,49 +340,46 @@ def _names(document: Document, plan: Plan) -> bool:
 def _consumers(work: Work) -> None:
     """Every other collection, as declared; what nobody declared is looked through, and reported."""
     pattern = search.pattern_of([*work.plan.searched, *work.plan.names])
-    sources = {source.key for source in work.catalogue.sources}
-    for database, name in collections_of(work.store, work.declared):
-        held = work.declared.of(database, name)
-        if (database, name) in _OWN:
-            continue
-        if database in ("landing", "archive") and name not in sources:
-            held = held and held.model_copy(
-                update={"find": "anywhere", "erase": "delete"}
-            )  # of a source that is declared no more
-        if held is not None and held.find in ("station", "nobody"):
-            continue
+    for database, name, held, ids in at_consumers(work.store, work.catalogue, work.declared, work.plan):
         if held is None:
             work.note(
                 f"{database}.{name} is not declared in retention.yaml; it was looked through, and the person taken out."
             )
-            held = Held(
-                name=f"{database}.{name}",
-                personal=True,
-                purpose="unknown",
-                kept="unknown",
-                find="anywhere",
-                erase="pseudonymise",
-            )
-        work.count(f"{database}.{name}", _from_one(work, database, name, held, pattern))
+        collection = work.store.client[work.store.prefix + database].get_collection(
+            name, codec_options=work.store.control.codec_options
+        )
+        done = held.erase if held else "pseudonymise"
+        for identifier in ids:
+            if done == "delete":
+                collection.delete_one({"_id": identifier})
+            elif done != "keep" and pattern and (document := collection.find_one({"_id": identifier})) is not None:
+                _replace(collection, document, pattern)
+        work.count(f"{database}.{name}", len(ids))
 
 
-def _from_one(work: Work, database: str, name: str, held: Held, pattern: Any) -> int:
-    collection = work.store.client[work.store.prefix + database].get_collection(
-        name, codec_options=work.store.control.codec_options
-    )
-    if isinstance(held.find, dict):
-        orders = [f"{key}:{value}" for key, pairs in work.plan.orders.items() for by, value in pairs if by == "id"]
-        ids = {"customer": work.plan.customer_ids, "record": work.plan.records, "order": orders}
-        query: Document = {"$or": [{path: {"$in": ids[kind]}} for path, kind in held.find.items()]}
-        found = [d["_id"] for d in collection.find(query, {"_id": 1})]
-    else:
-        found = search.in_collection(work.store, database, name, pattern) if pattern else []
-    for identifier in found:
-        if held.erase == "delete":
-            collection.delete_one({"_id": identifier})
-        elif held.erase != "keep" and pattern and (document := collection.find_one({"_id": identifier})) is not None:
-            _replace(collection, document, pattern)
-    return len(found)
+def at_consumers(
+    store: Store, catalogue: Catalogue, declared: Declaration, plan: Plan
+) -> Iterator[tuple[str, str, Held | None, list[Any]]]:
+    """By collection that no station of ours sees to, the ids of the documents in which the person stands; `Held` is None where
+    nobody declared it."""
+    pattern = search.pattern_of([*plan.searched, *plan.names])
+    sources = {source.key for source in catalogue.sources}
+    orders = [f"{key}:{value}" for key, pairs in plan.orders.items() for by, value in pairs if by == "id"]
+    known = {"customer": plan.customer_ids, "record": plan.records, "order": orders}
+    for database, name in collections_of(store, declared):
+        held = declared.of(database, name)
+        if (database, name) in _OWN:
+            continue
+        if database in ("landing", "archive") and name not in sources and held is not None:  # it is declared no more
+            held = held.model_copy(update={"find": "anywhere", "erase": "delete"})
+        if held is not None and held.find in ("station", "nobody"):
+            continue
+        if held is not None and isinstance(held.find, dict):
+            collection = store.client[store.prefix + database][name]
+            query: Document = {"$or": [{path: {"$in": known[kind]}} for path, kind in held.find.items()]}
+            yield database, name, held, [d["_id"] for d in collection.find(query, {"_id": 1})]
+        else:
+            yield database, name, held, search.in_collection(store, database, name, pattern) if pattern else []
 
 
 def _files(work: Work) -> None:

@@ -15,6 +15,7 @@ from sv_assets.ledger import ERASED
 from sv_assets.mongo import Document, Store
 from sv_assets.privacy import erase as erasing
 from sv_assets.privacy import search
+from sv_assets.privacy.audience import refresh_audience
 from sv_assets.privacy.erase import STEPS, dry_run, erase, erase_again, unfinished
 from sv_assets.privacy.gather import Gathered, gather
 from sv_assets.sealing import SHREDDED, opened
@@ -321,6 +322,29 @@ def test_a_batch_that_was_under_way_while_somebody_was_erased_is_taken_back(esta
     erase(store, estate.catalogue, jane, actor="Ann", reason="asked")
     writer.send(prepared, Outcome())
     assert store.landing["crm.customer"].find_one({"_id": 1001}) is None
+
+
+def test_a_dry_run_names_consumers_notes_of_others_logs_and_whatever_else_is_changed(
+    estate: Estate, folder: Any
+) -> None:
+    store, jane = estate.store, estate.id_of("crm.customer:1001")
+    estate.land("contactcentre.call", {"CallId": 7006, "CustomerNumber": 1003, "Notes": "ask 07700900123"})
+    estate.run()
+    refresh_audience(store)
+    store.control["access_log"].insert_one({"_id": "a", "customers": [jane]})
+    store.contact_centre["customer_card"].insert_one({"_id": jane})
+    (folder / "logs").mkdir()
+    (folder / "logs" / "mongo.log").write_text("slow query jane.smith77@example.org\n")
+    counts = dry_run(store, estate.catalogue, jane).counts
+    done = erase(store, estate.catalogue, jane, actor="Ann", reason="asked", verify=False).counts
+    for place in (
+        "marketing.audience",
+        "control.access_log",
+        "contact_centre.customer_card",
+        "landing.contactcentre.call of others",
+    ):
+        assert counts[place] == done[place] == 1, place
+    assert (counts["files"], done["places in logs"]) == (1, 1)
 
 
 def test_what_nobody_declared_is_looked_through_and_reported(estate: Estate) -> None:
