@@ -27,7 +27,9 @@ _FONTS = (
     "C:/Windows/Fonts/arial.ttf",
 )
 _MOST_PDF_DOCUMENTS = 100
-"""So many documents of one collection are written out in the PDF; all are in the JSON and the HTML."""
+_MOST_PDF_TEXT = 4000
+"""So many documents of one collection, and so many letters of each, are written out in the PDF; all are in the JSON and the HTML."""
+_WHOLE = "report.html and data.json"
 
 
 def write_bundle(gathered: Gathered, folder: Path, *, request: str = "", now: dt.datetime | None = None) -> Path:
@@ -170,7 +172,7 @@ def _as_pdf(gathered: Gathered, now: dt.datetime) -> bytes:
         pdf.multi_cell(
             0,
             size * 0.5,
-            written[:4000],
+            written,
             new_x=XPos.LMARGIN,
             new_y=YPos.NEXT,
             wrapmode=WrapMode.CHAR if size < 10 else WrapMode.WORD,
@@ -188,7 +190,10 @@ def _as_pdf(gathered: Gathered, now: dt.datetime) -> bytes:
         text(f"Why: {section.purpose}. Legal basis: {section.basis or 'none needed'}. Kept: {section.kept}.", 10)
         for document in section.documents[:_MOST_PDF_DOCUMENTS]:
             pdf.ln(2)
-            text("\n".join(f"{name}: {value}" for name, value in _fields(document)))
+            whole = "\n".join(f"{name}: {value}" for name, value in _fields(document))
+            text(whole[:_MOST_PDF_TEXT])
+            if len(whole) > _MOST_PDF_TEXT:
+                text(f"… and more of this record, in {_WHOLE}.", 10)
         if len(section.documents) > _MOST_PDF_DOCUMENTS:
-            text(f"… and {len(section.documents) - _MOST_PDF_DOCUMENTS:,} more, in report.html and data.json.", 10)
+            text(f"… and {len(section.documents) - _MOST_PDF_DOCUMENTS:,} more, in {_WHOLE}.", 10)
     return bytes(pdf.output())

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sv_assets.errors import ConfigurationError
+from sv_assets.privacy import bundle
 from sv_assets.privacy.bundle import faults_of, write_bundle
 from sv_assets.privacy.evidence import Evidence, candidates
-from sv_assets.privacy.gather import gather
+from sv_assets.privacy.gather import Gathered, Section, gather
 from sv_assets.privacy.redact import OTHER, Redaction
 from sv_assets.privacy.subject import find_person
 from sv_assets_tests.privacy.jane import HANDLER, Estate
@@ -69,6 +70,17 @@ def test_everything_on_the_person_is_handed_over_and_nothing_on_others(
     assert {f["name"] for f in told["files"]} == {"data.json", "report.html", "report.pdf"}
     (tmp_path / "out" / "report.html").write_text("changed")
     assert faults_of(tmp_path / "out") == ["report.html was changed"]
+
+
+def test_the_pdf_says_of_what_it_leaves_out_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fpdf import FPDF
+
+    said: list[str] = []
+    monkeypatch.setattr(FPDF, "multi_cell", lambda self, w, h, text, **options: said.append(text))
+    section = Section("single_view.customers", "p", "b", "k", [{"_id": "C1", "notes": ["x" * 100] * 60}])
+    bundle._as_pdf(Gathered("C1", ["C1"], [section]), dt.datetime.now(dt.timezone.utc))
+    assert said[-1] == "… and more of this record, in report.html and data.json."
+    assert len(said[-2]) == 4000
 
 
 def test_who_asks_must_be_known_by_two_things_that_do_not_come_from_each_other(estate: Estate) -> None:
