@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,20 @@ def test_what_is_older_than_declared_goes_and_what_is_late_is_counted(estate: Es
     enforce(store, catalogue, now=much_later)
     assert store.landing["sales.orderheader"].count_documents({"_id": {"$in": [3001, 3002]}}) == 0
     assert store.single_view["orders"].count_documents({"retained_until": {"$exists": True}}) == 0
+
+
+def test_output_of_runs_goes_when_it_is_older_than_declared_and_the_history_stays(estate: Estate, folder: Path) -> None:
+    old, new, history = (
+        folder / "dagster" / n for n in ("compute_logs/r1/a.err", "compute_logs/r2/a.err", "history/runs.db")
+    )
+    for path in (old, new, history):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    for path in (old, history):
+        os.utime(path, (0, 0))
+    assert overdue(estate.store, estate.catalogue).removed["files dagster/compute_logs/**/*"] == 1
+    enforce(estate.store, estate.catalogue)
+    assert [path.exists() for path in (old, new, history)] == [False, True, True]
 
 
 def test_a_collection_that_nobody_declared_is_told(estate: Estate) -> None:
