@@ -103,7 +103,8 @@ def gather(store: Store, catalogue: Catalogue, customer_id: str, *, actor: Actor
     _add_consumers(store, catalogue, declared, person, add)
     lines = [redaction.document(line) for line in _lines_of_logs(declared, person)]
     if lines:
-        result.sections.append(Section("logs", "Running the platform", "legitimate interest", "90 days", lines))
+        kept = "; ".join(dict.fromkeys(held.kept for held in declared.files if held.handled == "redact"))
+        result.sections.append(Section("logs", "Running the platform", "legitimate interest", kept, lines))
     return result
 
 
@@ -210,7 +211,7 @@ def _found_anywhere(
     if collection.estimated_document_count() <= MANY_ANYWHERE:
         return list(find_many(collection, "_id", search.in_collection(store, database, name, pattern)))
     ids = sorted(person.ids)
-    return [d for path in ("_id", "customer_id", "record") for d in collection.find({path: {"$in": ids}})]
+    return [d for path in ("_id", "customer_id", "customers", "record") for d in collection.find({path: {"$in": ids}})]
 
 
 def _lines_of_logs(declared: Declaration, person: Person) -> list[Document]:

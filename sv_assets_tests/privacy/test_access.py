@@ -83,6 +83,20 @@ def test_the_pdf_says_of_what_it_leaves_out_where_it_stands(monkeypatch: pytest.
     assert len(said[-2]) == 4000
 
 
+def test_who_read_them_is_handed_over_however_long_the_log_of_accesses_is(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, jane = estate.store, estate.id_of("crm.customer:1001")
+    store.control["access_log"].insert_many(
+        [{"_id": "a", "customers": ["C0", jane]}, {"_id": "b", "customers": ["C0"]}]
+    )
+    monkeypatch.setattr("sv_assets.privacy.gather.MANY_ANYWHERE", 1)
+    (log,) = [
+        s for s in gather(store, estate.catalogue, jane, actor=HANDLER).sections if s.name == "control.access_log"
+    ]
+    assert "a" in {entry["_id"] for entry in log.documents} and "b" not in {entry["_id"] for entry in log.documents}
+
+
 def test_who_asks_must_be_known_by_two_things_that_do_not_come_from_each_other(estate: Estate) -> None:
     store, jane = estate.store, estate.id_of("crm.customer:1001")
 
