@@ -52,7 +52,7 @@ from sv_assets.worklist import mark_pending
 COLLECTION, ACTIONS = "erasures", "legacy_actions"
 GONE = ERASED
 _OWN = {("control", name) for name in (COLLECTION, ACTIONS, "erased", "erasure_ledger", "leases")}
-_BY_STATION = ("landing", "archive", "identity", "single_view")
+UNAUTHORISED, NO_SUCH_NAMESPACE = 13, 26
 
 
 @dataclass
@@ -404,16 +404,20 @@ def _files(work: Work) -> None:
 
 
 def _compact(work: Work) -> None:
-    """Give back the space of what was deleted. A server that cannot says so; what that means stands in the README."""
+    """Give back the space of what was deleted. A server that cannot says so; what that means stands in docs/privacy.md."""
     for database, name in collections_of(work.store, work.declared):
-        if database in (*_BY_STATION, "control"):
-            try:
-                work.store.client[work.store.prefix + database].command("compact", name, force=True)
-            except OperationFailure:
-                work.note(
-                    "This server does not compact; the space of deleted documents is overwritten as it is used again."
-                )
-                return
+        try:
+            work.store.client[work.store.prefix + database].command("compact", name, force=True)
+        except OperationFailure as error:
+            if error.code == NO_SUCH_NAMESPACE:
+                continue  # it went meanwhile
+            work.note(
+                "Our user on MongoDB may not compact: give it dbAdminAnyDatabase, or let an administrator run `compact`. Until then the space "
+                "of deleted documents is overwritten as it is used again."
+                if error.code == UNAUTHORISED
+                else "This server does not compact; the space of deleted documents is overwritten as it is used again."
+            )
+            return
 
 
 def _verify(work: Work) -> None:

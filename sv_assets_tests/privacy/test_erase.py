@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from bson import Binary, Decimal128
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from sv_assets.customers.history import composed_part
 from sv_assets.landing.archive import Archive
@@ -16,13 +18,15 @@ from sv_assets.mongo import Document, Store
 from sv_assets.privacy import erase as erasing
 from sv_assets.privacy import search
 from sv_assets.privacy.audience import refresh_audience
+from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erase import STEPS, dry_run, erase, erase_again, unfinished
+from sv_assets.privacy.erasure_steps import Erasure, Work
 from sv_assets.privacy.gather import Gathered, gather
 from sv_assets.sealing import SHREDDED, opened
 from sv_assets.sealing.keys import keyring
 from sv_assets.sources.records import Window
 from sv_assets_tests.privacy.jane import HANDLER, IDENTIFIERS, Estate, found_anywhere
-from sv_assets_tests.retailer import day
+from sv_assets_tests.retailer import catalogue, day
 
 LATER = ("control.legacy_actions",)
 NOW = dt.datetime.now(dt.timezone.utc)
@@ -345,6 +349,27 @@ def test_a_dry_run_names_consumers_notes_of_others_logs_and_whatever_else_is_cha
     ):
         assert counts[place] == done[place] == 1, place
     assert (counts["files"], done["places in logs"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("code", "says"), [(13, "dbAdminAnyDatabase"), (59, "does not compact"), (26, None)])
+def test_space_is_given_back_in_every_database_or_it_is_said_why_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch, code: int, says: str | None
+) -> None:
+    """Refused by hand: the embedded server compacts nothing."""
+    asked: list[str] = []
+
+    def refuses(self: Database[Document], command: str, name: str, **options: Any) -> None:
+        asked.append(f"{self.name.removeprefix(store.prefix)}.{name}")
+        raise OperationFailure("no", code)
+
+    for database in (store.landing, store.fraud, store.marketing):
+        database["some"].insert_one({"_id": 1})
+    erasure = Erasure("e", None, NOW, "Ann", "asked")
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "command", refuses)
+        STEPS["compact"](Work(store, catalogue(), load_declaration(), erasure))
+    assert [says in note for note in erasure.notes if says] == ([True] if says else [])
+    assert asked == (["fraud.some"] if says else ["fraud.some", "landing.some", "marketing.some"])
 
 
 def test_what_nobody_declared_is_looked_through_and_reported(estate: Estate) -> None:
