@@ -7,7 +7,8 @@
 | a row that points to an erased row, or is a part of its orders   | dropped, for ever                                       |
 | … of those what the law wants kept (orders, their lines, money)  | lands reduced to the declared fields, without a person  |
 | a row that holds a contact of who was erased (and their name,    | dropped, unless it says that it is of after the erasure |
-| where others share the contact)                                  |                                                         |
+| where others share the contact), or says that it is the same as  |                                                         |
+| an erased row                                                    |                                                         |
 | a row of somebody else that mentions such a contact in a text    | lands, and `[erased]` stands in its place (`mentions`)  |
 
 "Of after the erasure": a moment in the row that its feeds name (`observed_at`, `placed_at` …), or the time at which its
@@ -192,7 +193,8 @@ class Suppression:
         emails = party.email if party else []
         phones = party.phone if party else []
         others = [] if party else [name for name, kind in source.entry.pii.items() if kind == "contact"]
-        pointing = [(r.key, f"record\x1f{catalogue.referred(source, r).key}\x1f") for r in references(source)]
+        named = [*references(source), *(party.same_as if party else ())]
+        pointing = [(r.key, f"record\x1f{catalogue.referred(source, r).key}\x1f") for r in named]
         for _, order in order_references(source):
             orders = catalogue.order_source(order.system or source.system)
             by = "id" if order.id else "number"

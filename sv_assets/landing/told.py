@@ -50,6 +50,10 @@ def told_by(
         value = key_value(field_value(source, fields, reference.key))
         if value is not None and not isinstance(value, (dict, list)):
             decisive.append(record_trace(catalogue.referred(source, reference).key, key_text(value)))
+    for reference in feeds.party.same_as if feeds.party else ():  # it says that it is them
+        value = key_value(field_value(source, fields, reference.key))
+        if value is not None and not isinstance(value, (dict, list)):
+            doubtful.append(record_trace(catalogue.referred(source, reference).key, key_text(value)))
     contacts = _contacts(source, fields)
     for feed, order in order_references(source):
         if feed not in ORDER_PARTS and contacts:

@@ -207,7 +207,10 @@ def test_who_comes_back_as_a_new_customer_is_a_new_person(estate: Estate) -> Non
         "web.web_account_events",
         estate.web("W-0", 1, email="jane.smith77@example.org", first_name="Jane", last_name="Smith"),
     )
+    other = {"email": "jane.unknown@example.org", "first_name": "Jane", "last_name": "Smith"}
+    estate.send("web.web_account_events", estate.web("W-00", 1, **other, customer_number=1001))
     estate.everything_again()
+    assert store.landing["web.web_account_events"].find_one({"_id": "W-00"}) is None, "it says it is whom we erased"
     new = estate.id_of("crm.customer:1500")
     assert new != jane
     assert {r for r, c in estate.customer_ids().items() if c == new} == {
