@@ -37,9 +37,9 @@ def dry_run(store: Store, catalogue: Catalogue, customer_id: str) -> Plan:
     plan, declared = make_plan(store, catalogue, customer_id), load_declaration()
     if (pattern := search.pattern_of(plan.searched)) is None:
         return plan
-    for database, source, ids in mentioning(store, catalogue, plan, pattern):
+    for place, source, ids in mentioning(store, catalogue, plan, pattern):
         if ids:
-            plan.counts[f"{database}.{source.key} of others"] = len(ids)
+            plan.counts[f"{place}.{source.key} of others"] = len(ids)
     for database, name, _, ids in at_consumers(store, catalogue, declared, plan):
         if ids:
             plan.counts[f"{database}.{name}"] = len(ids)

@@ -2,7 +2,8 @@
 
 - an e-mail address, phone number, customer id or record id that is not the person's own, anywhere in a text;
 - the value of a column that is declared as a name, unless it is one of the person's names;
-- the value of a column that holds people by its name (`Agent`, `CreatedBy`, `RecipientName` …: `others` in `retention.yaml`);
+- the value of a column that holds people by its name (`Agent`, `CreatedBy`, `RecipientName` …: `others` in `retention.yaml`), and
+  who of the staff read, recorded or decided something;
 - the whole names of those near to the person (household, shared contacts), anywhere in a text.
 """
 
@@ -16,6 +17,8 @@ from sv_assets.ledger import EMAIL, PHONE, contacts_in
 OTHER = "[somebody else]"
 _OURS = frozenset({"message_id", "run_id", "hash", "version", "model"})
 """What we number ourselves: it looks like a telephone number now and then."""
+_STAFF = frozenset({"actor", "by", "decided_by", "confirmed_by"})
+"""Where we ourselves write down who of the staff did something."""
 _CUSTOMER_ID = re.compile(r"(?<![A-Za-z0-9])C[0-9A-HJKMNP-TV-Z]{16}(?![A-Za-z0-9])")
 _LETTERS = re.compile(r"[^a-z]")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -81,7 +84,7 @@ class Redaction:
 
     def _is_of_others(self, column: str) -> bool:
         folded = _LETTERS.sub("", column.lower())
-        return any(part in folded for part in self.columns_of_others)
+        return column in _STAFF or any(part in folded for part in self.columns_of_others)
 
     def _is_own_name(self, text: str) -> bool:
         words = [word for word in _words(text) if len(word) > 1]

@@ -146,4 +146,8 @@ def test_whatever_stands_beside_it_others_go_and_ones_own_stays(words: list[str]
             assert folded not in text
         else:
             assert folded in text
-    assert OWN.document({"Agent": "kim"}) == {"Agent": OTHER}
+    assert OWN.document({"Agent": "kim", "actor": "Jo Ray", "factor": 2}) == {
+        "Agent": OTHER,
+        "actor": OTHER,
+        "factor": 2,
+    }
