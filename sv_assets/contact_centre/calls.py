@@ -7,11 +7,14 @@ whose calls changed, came or went are worked off whole, so late calls and merges
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pymongo import IndexModel
 
 from sv_assets.contact_centre.settings import ContactCentreSettings, load_settings
+from sv_assets.customers.activity import amount
+from sv_assets.customers.values import moment
 from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, ensure_indexes, find_many, in_batches, put
@@ -22,6 +25,8 @@ STATION = "calls"
 COLLECTION = "calls"
 INDEXES = [IndexModel([("customer_id", 1)]), IndexModel([("day", 1)])]
 BATCH = 500
+MOST_SECONDS = 86_400
+"""Nobody talks for longer than a day: more is a mistake, and counts as a call of no known duration."""
 
 
 def refresh_calls(store: Store, settings: ContactCentreSettings | None = None, *, full: bool = False) -> StationReport:
@@ -52,34 +57,52 @@ def measured(calls: Iterable[Document], window: dt.timedelta, zone: ZoneInfo) ->
 
     `{_id, customer_id, at, day, reason, seconds, repeats}`: `day` in the time zone, `repeats` the id of the call before.
     """
-    by_reason: dict[str, list[Document]] = defaultdict(list)
+    by_reason: dict[str, list[tuple[dt.datetime, str, Document]]] = defaultdict(list)
     for call in calls:
-        if isinstance(call["at"], dt.datetime):
-            by_reason["" if call["reason"] is None else str(call["reason"])].append(call)
+        if (at := moment(call["at"])) is not None:
+            reason = "" if call["reason"] is None else str(call["reason"])
+            by_reason[reason].append((at, str(call["_id"]), call))
     for reason, some in sorted(by_reason.items()):
-        before: Document | None = None
-        for call in sorted(some, key=lambda c: (c["at"], str(c["_id"]))):
-            repeats = before is not None and call["at"] < before["at"] + window
-            seconds = call["duration_seconds"]
+        before: tuple[dt.datetime, Any] | None = None
+        for at, _, call in sorted(some, key=lambda one: one[:2]):
             yield {
                 "_id": call["_id"],
                 "customer_id": call["customer_id"],
-                "at": call["at"],
-                "day": f"{call['at'].astimezone(zone):%Y-%m-%d}",
+                "at": at,
+                "day": day_of(at, zone),
                 "reason": reason,
-                "seconds": int(seconds) if isinstance(seconds, (int, float)) and seconds >= 0 else None,
-                "repeats": before["_id"] if before is not None and repeats else None,
+                "seconds": _seconds(call["duration_seconds"]),
+                "repeats": before[1] if before is not None and at - before[0] < window else None,
             }
-            before = call
+            before = at, call["_id"]
+
+
+def is_call(interaction: Document, settings: ContactCentreSettings) -> bool:
+    """True for interactions of the declared kinds; case does not matter."""
+    return str(interaction["kind"]).casefold() in {kind.casefold() for kind in settings.measures.call_kinds}
+
+
+def day_of(at: dt.datetime, zone: ZoneInfo) -> str:
+    """The day of a moment by the clock of the retailer, as 2026-03-01."""
+    try:
+        return at.astimezone(zone).date().isoformat()
+    except OverflowError:  # in the first or last hours that there are
+        return at.date().isoformat()
+
+
+def _seconds(said: Any) -> int | None:
+    """How long a call took, whatever type the column has; None for what is no such time."""
+    found = None if isinstance(said, bool) else amount(said)
+    seconds = None if found is None else found.units // 10**found.places
+    return seconds if seconds is not None and 0 <= seconds <= MOST_SECONDS else None
 
 
 def _work_off(store: Store, clusters: list[Document], settings: ContactCentreSettings, report: StationReport) -> None:
     """One batch after the other, each read after the last one is written: a call may move from one customer to the next."""
     ids = [cluster["_id"] for cluster in clusters]
-    kinds = {kind.casefold() for kind in settings.measures.call_kinds}
     by_customer: dict[str, list[Document]] = defaultdict(list)
     for fact in find_many(store.single_view["interactions"], "customer_id", ids):
-        if str(fact["kind"]).casefold() in kinds:
+        if is_call(fact, settings):
             by_customer[fact["customer_id"]].append(fact)
     window, zone = settings.measures.repeat_within, settings.zone
     made = [call for calls in by_customer.values() for call in measured(calls, window, zone)]

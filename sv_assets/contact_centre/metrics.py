@@ -14,6 +14,7 @@ from pymongo import IndexModel, UpdateOne
 
 from sv_assets.access.log import COLLECTION as ACCESS_LOG
 from sv_assets.contact_centre.calls import COLLECTION as CALLS
+from sv_assets.contact_centre.calls import day_of
 from sv_assets.contact_centre.look_up import CARD
 from sv_assets.contact_centre.settings import ContactCentreSettings, load_settings
 from sv_assets.errors import ConfigurationError
@@ -190,7 +191,7 @@ def _count_lookups(store: Store, settings: ContactCentreSettings, report: Statio
             first = {
                 "_id": entry["call"],
                 "at": entry["at"],
-                "day": f"{entry['at'].astimezone(settings.zone):%Y-%m-%d}",
+                "day": day_of(entry["at"], settings.zone),
                 "found": 1 <= len(entry["customers"]) <= settings.measures.found_at_most,
                 "entry": entry["_id"],
             }

@@ -14,6 +14,8 @@ from sv_assets.mongo import content_hash
 DEFAULT = Path(__file__).resolve().parents[1] / "defs" / "contact_centre" / "settings.yaml"
 CARD_VERSION = 2
 """Goes up with each change of what is made of the same customer; every card is then made again."""
+CALL_VERSION = 2
+"""Goes up with each change of how the same call is measured; all are then measured again."""
 About = Literal["delivery", "issue", "order", "repeat"]
 WORDS: dict[str, frozenset[str]] = {
     "delivery": frozenset({"order_number", "parcel", "status", "since"}),
@@ -119,7 +121,8 @@ class ContactCentreSettings(Entry):
     @cached_property
     def call_rules(self) -> str:
         """Changes with whatever measures the same calls otherwise."""
-        return content_hash({"zone": self.time_zone, **self.measures.model_dump(mode="json")})[:12]
+        declared = self.measures.model_dump(mode="json")
+        return content_hash({"version": CALL_VERSION, "zone": self.time_zone, **declared})[:12]
 
 
 @lru_cache

@@ -44,3 +44,14 @@ def test_each_check_finds_its_fault(shop: Retailer) -> None:
     found = failed_checks(run(assets.customer_card, assets.calls, *CHECKS, only=dg.AssetSelection.checks(*CHECKS)))
     assert "3 cards for 2 customers" in str(found["every_customer_has_a_card"])
     assert "0 of 1 calls are measured" in str(found["every_call_is_measured"])
+
+
+def test_calls_of_another_system_in_other_words_are_measured_and_the_check_agrees(shop: Retailer) -> None:
+    """Kinds in any case, and moments as text, as messages give them."""
+    shop.land("contactcentre.call", call(1, day(1)), call(2, day(2)))
+    shop.run()
+    interactions = shop.store.single_view["interactions"]
+    interactions.update_one({"_id": "contactcentre.call:1"}, {"$set": {"kind": "Call", "at": "2026-11-02T09:00:00Z"}})
+    result = run(assets.customer_card, assets.calls, checks.every_call_is_measured)
+    assert failed_checks(result) == {}
+    assert shop.store.contact_centre["calls"].count_documents({}) == 2

@@ -3,8 +3,10 @@
 import datetime as dt
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from bson import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +74,37 @@ def test_a_call_repeats_the_one_before_it_if_that_lies_less_than_the_window_back
 def test_the_window_is_half_open() -> None:
     assert [c["repeats"] for c in measured(facts(0, 24 * 7), WEEK, ZONE)] == [None, None]
     assert [c["repeats"] for c in measured(facts(0, 24 * 7 - 0.001), WEEK, ZONE)] == [None, "c0"]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (61, 61),
+        ("61", 61),
+        (Decimal128("61.50"), 61),
+        (0, 0),
+        (-1, None),
+        ("soon", None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (1e300, None),
+        (10**9, None),
+        (True, None),
+    ],
+)
+def test_a_duration_counts_whatever_type_its_column_has_and_rubbish_does_not(said: Any, seconds: int | None) -> None:
+    (found,) = measured([{**facts(0)[0], "duration_seconds": said}], WEEK, ZONE)
+    assert found["seconds"] == seconds
+
+
+def test_calls_of_messages_say_their_moment_in_words_and_the_last_moment_there_is_stops_nobody() -> None:
+    first, second, third, none = facts(0, 1, 2, 3)
+    first["at"], second["at"], third["at"], none["at"] = (
+        "2026-11-01T09:00:00Z", "2026-11-02T09:00:00+01:00", dt.datetime.max.replace(tzinfo=dt.timezone.utc), "soon",
+    )  # fmt: skip
+    found = list(measured([first, second, third, {**third, "_id": "c9"}, none], WEEK, ZoneInfo("Europe/Berlin")))
+    assert [(c["_id"], c["repeats"]) for c in found] == [("c0", None), ("c1", "c0"), ("c2", None), ("c9", "c2")]
+    assert [c["day"] for c in found] == ["2026-11-01", "2026-11-02", "9999-12-31", "9999-12-31"]
 
 
 def test_a_call_belongs_to_the_day_on_which_it_came_in_local_time() -> None:

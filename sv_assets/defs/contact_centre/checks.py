@@ -3,8 +3,10 @@
 import dagster as dg
 
 from sv_assets.components.recording import station_check
+from sv_assets.contact_centre.calls import is_call
 from sv_assets.contact_centre.cards import COLLECTION, STATION
 from sv_assets.contact_centre.settings import load_settings
+from sv_assets.customers.values import moment
 from sv_assets.mongo import Store
 from sv_assets.quality.result import Result
 
@@ -29,9 +31,12 @@ def every_customer_has_a_card(store: Store) -> Result:
 
 @station_check(_CALLS, "Every call of a known customer with a moment is measured; those of nobody are counted.")
 def every_call_is_measured(store: Store) -> Result:
-    kinds = {"$in": load_settings().measures.call_kinds}
-    interactions = store.single_view["interactions"]
-    made = interactions.count_documents({"kind": kinds, "at": {"$type": "date"}, "customer_id": {"$ne": None}})
+    interactions, settings = store.single_view["interactions"], load_settings()
+    kinds = {"$in": [kind for kind in interactions.distinct("kind") if is_call({"kind": kind}, settings)]}
+    of_customers = {"kind": kinds, "customer_id": {"$ne": None}}
+    in_words = interactions.find({**of_customers, "at": {"$type": "string"}}, {"at": 1})  # as messages give it
+    made = interactions.count_documents({**of_customers, "at": {"$type": "date"}})
+    made += sum(moment(call["at"]) is not None for call in in_words)
     nobody = interactions.count_documents({"kind": kinds, "unresolved": True})
     measured = store.contact_centre["calls"].count_documents({})
     waiting = store.identity["clusters"].count_documents({"_sv.pending": "calls"})
