@@ -16,6 +16,7 @@ from sv_assets.mongo import Document
 
 MOST = 50
 """So many reasons are kept, the highest scores first."""
+_LAST = dt.datetime(9999, 12, 31, 23, 59, 59, 999_000, dt.timezone.utc)
 
 
 def reasons_of(customer: Document, rules: Iterable[ReasonRule], zone: ZoneInfo) -> list[Document]:
@@ -36,15 +37,14 @@ def _by_rule(customer: Document, rule: ReasonRule, zone: ZoneInfo) -> Iterator[D
         since = event["since"]
         if since is None or not _meets(event, rule):
             continue
-        start = since + (rule.after or dt.timedelta())
         words = {name: _in_words(value, zone) for name, value in event.items()}
         yield {
             "name": rule.name,
             "score": rule.score,
             "says": rule.says.format(**words),
             "since": since,
-            "from": start,
-            "until": since + rule.lasts,
+            "from": _later(since, rule.after or dt.timedelta()),
+            "until": _later(since, rule.lasts),
         }
 
 
@@ -111,8 +111,19 @@ def _word(value: Any) -> str:
     return "" if value is None else str(value).strip().casefold()
 
 
+def _later(moment: dt.datetime, span: dt.timedelta) -> dt.datetime:
+    """So long after a moment; at most the last one that there is, which systems write for "never"."""
+    try:
+        return moment + span
+    except OverflowError:
+        return _LAST
+
+
 def _in_words(value: Any, zone: ZoneInfo) -> str:
     if isinstance(value, dt.datetime):
-        local = value.astimezone(zone)
+        try:
+            local = value.astimezone(zone)
+        except OverflowError:  # in the first or last hours that there are
+            local = value
         return f"{local.day} {local:%B %Y}"
     return "not known" if value is None else str(value).replace("_", " ")

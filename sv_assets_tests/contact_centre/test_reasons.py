@@ -3,6 +3,7 @@
 import datetime as dt
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,18 @@ def test_calls_repeat_while_each_follows_the_one_before_within_the_window() -> N
     assert said(near, day(8)) == ["repeated_contact"]
     assert "2 times about delivery" in reasons_of(near, load_settings().reasons, ZONE)[0]["says"]
     assert said(latest(interactions=[call(day(1), kind="letter"), call(day(2), kind="letter")]), day(3)) == []
+
+
+def test_a_moment_that_stands_for_never_stops_no_card() -> None:
+    """9999-12-31 and 0001-01-01 are what systems write where there is no date."""
+    never, first = (dt.datetime(year, *rest, tzinfo=dt.timezone.utc) for year, *rest in ((9999, 12, 31, 23), (1, 1, 1)))
+    order = {"number": "SO9", "status": "placed", "refunded": None}
+    found = latest(
+        orders=[{**order, "placed_at": never}, {**order, "placed_at": first}], open_issues=[parcel("dispatched", never)]
+    )
+    for zone in ("Europe/London", "Asia/Tokyo", "America/New_York"):
+        assert reasons_of(found, load_settings().reasons, ZoneInfo(zone))
+    assert said(found, day(1)) == []
 
 
 moments = st.one_of(
