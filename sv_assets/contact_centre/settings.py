@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sv_assets.catalogue.entry import Duration, Entry, load_entry
+from sv_assets.customers.contacts import flag_word
 from sv_assets.mongo import content_hash
 
 DEFAULT = Path(__file__).resolve().parents[1] / "defs" / "contact_centre" / "settings.yaml"
@@ -60,6 +61,16 @@ class ReasonRule(Entry):
             raise ValueError(
                 f"{self.name}: {{{sorted(unknown)[0]}}} is no word of {self.about}; it has {', '.join(sorted(WORDS[self.about]))}"
             )
+        try:
+            self.says.format(**dict.fromkeys(WORDS[self.about], ""))
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ValueError(
+                f"{self.name}: its words are put in as they are ({error}); write {{since}}, without more in the braces"
+            ) from None
+        if self.after is not None and self.after >= self.lasts:
+            raise ValueError(
+                f"{self.name}: it would never hold; both count from the event, so `lasts` must be longer than `after`"
+            )
         if (self.about == "repeat") != (self.within is not None):
             raise ValueError(f"{self.name}: `within` is for rules about `repeat`, which need it")
         if self.about != "order" and (self.refunded is not None or self.delivery):
@@ -68,9 +79,9 @@ class ReasonRule(Entry):
 
 
 class WarningRule(Entry):
-    """What an agent is warned of: any of these flags. Roles see it by its name (`warnings.<name>`)."""
+    """What an agent is warned of: any of these flags, written in any way. Roles see it by its name (`warnings.<name>`)."""
 
-    flags: Annotated[list[str], Field(min_length=1)]
+    flags: Annotated[list[Annotated[str, AfterValidator(flag_word)]], Field(min_length=1)]
     says: str
 
 

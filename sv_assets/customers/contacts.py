@@ -68,12 +68,17 @@ def flags_of(catalogue: Catalogue, source: Source, row: Document) -> list[Docume
         {
             "_id": f"{source.record_id(key_text(row['_id']))}#flag",
             **origin(source, row),
-            "flag": "_".join(str(flag).casefold().replace("-", " ").split()),
+            "flag": flag_word(flag),
             "since": since,
             "until": until,
             "party": party_of(catalogue, source, feed.party, row),
         }
     ]
+
+
+def flag_word(said: Any) -> str:
+    """A flag as it is kept, however a system writes it: `vulnerable_customer`."""
+    return "_".join(str(said).casefold().replace("-", " ").split())
 
 
 def yes_or_no(value: Any) -> bool | None:

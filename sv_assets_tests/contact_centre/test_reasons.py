@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sv_assets.contact_centre.card import card_of
 from sv_assets.contact_centre.reasons import holding, reasons_of
-from sv_assets.contact_centre.settings import DEFAULT, ContactCentreSettings, ReasonRule, load_settings
+from sv_assets.contact_centre.settings import DEFAULT, ContactCentreSettings, ReasonRule, WarningRule, load_settings
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Document
 from sv_assets_tests.retailer import day
@@ -121,6 +121,10 @@ def test_a_flag_warns_until_it_ends_and_the_longest_lasting_one_counts() -> None
     ]
     warnings = card_of(customer(flags=flags), load_settings())["warnings"]
     assert warnings.keys() == {"vulnerable"}
+    assert WarningRule(flags=["Vulnerable-Customer", " BEREAVED"], says="x").flags == [
+        "vulnerable_customer",
+        "bereaved",
+    ]
     assert (warnings["vulnerable"]["until"], warnings["vulnerable"]["system"]) == (None, "web")
 
 
@@ -130,6 +134,9 @@ def test_a_flag_warns_until_it_ends_and_the_longest_lasting_one_counts() -> None
         ("about: delivery", "about: parcel", "Input should be"),
         ("{parcel}", "{parcle}", r"\{parcle\} is no word of delivery"),
         ("{parcel}", "{parcel", "cannot be read"),
+        ("{parcel}", "{parcel:%d}", "without more in the braces"),
+        ("{parcel}", "{parcel!q}", "without more in the braces"),
+        ("after: 5d", "after: 45d", "would never hold"),
         ("score: 95", "score: 950", "less than or equal to 100"),
         ("lasts: 14d", "lasts: soon", "a duration is"),
         ("    lasts: 14d", "    lasts: 14d\n    refunded: true", "are for rules about `order`"),
