@@ -88,9 +88,10 @@ def _shown(
 
 def _fraud_review(store: Store, customer_id: str) -> Document | None:
     """An open fraud case, where the fraud team keeps cases. Read each time: a case is opened and decided within minutes."""
-    cases = store.client[f"{store.prefix}fraud"]["cases"].find({"customer_id": customer_id}).limit(50)
-    found = [case for case in cases if case.get("state") == UNDECIDED]
+    fields = {"state": 1, "opened_at": 1}
+    cases = store.fraud["cases"].find({"customer_id": customer_id}, fields)
+    found = [case.get("opened_at") for case in cases if case.get("state") == UNDECIDED]
     if not found:
         return None
     says = "Under fraud review: promise no delivery or refund before it is decided."
-    return {"says": says, "since": found[0].get("opened_at"), "until": None, "system": "fraud"}
+    return {"says": says, "since": min(filter(None, found), default=None), "until": None, "system": "fraud"}

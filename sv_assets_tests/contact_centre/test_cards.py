@@ -178,6 +178,20 @@ def test_warnings_are_seen_by_role_and_while_they_hold(flagged: Retailer) -> Non
         look_up.by_id(flagged.store, jane, actor=Actor("m", "marketing", "campaign"))
 
 
+def test_an_open_case_behind_many_decided_ones_warns_since_the_first_open_one(flagged: Retailer) -> None:
+    jane = id_of(flagged, "jane@x.com")
+    cases = flagged.store.fraud["cases"]
+    cases.delete_many({})
+    cases.insert_many(
+        [{"_id": f"D{n:03}", "customer_id": jane, "state": "decided", "opened_at": day(0)} for n in range(60)]
+    )
+    cases.insert_many(
+        [{"_id": f"F{n}", "customer_id": jane, "state": "open", "opened_at": day(9 - n)} for n in range(3)]
+    )
+    card = look_up.by_id(flagged.store, jane, actor=LEAD)
+    assert card is not None and card["warnings"]["fraud_review"]["since"] == day(7)
+
+
 def test_a_card_is_found_before_its_station_has_run_and_by_an_alias(shop: Retailer) -> None:
     jane, peter = id_of(shop, "jane@x.com"), id_of(shop, "home@x.com")
     card = look_up.by_id(shop.store, jane, actor=AGENT)
