@@ -73,7 +73,7 @@ def card(
 @app.command()
 def metrics(
     change: Annotated[str | None, typer.Option(help="Compare before and after this day: 2026-03-01.")] = None,
-    days: Annotated[int, typer.Option(min=1, help="So many days, on each side of a change.")] = 28,
+    days: Annotated[int, typer.Option(min=1, max=36_500, help="So many days, on each side of a change.")] = 28,
     json: JsonOption = False,
 ) -> None:
     """Repeat calls, handling time, and how often the card was found at first try: the last days, or before and after a change.

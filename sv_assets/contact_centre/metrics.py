@@ -108,11 +108,16 @@ def figures(store: Store, first: dt.date, before: dt.date) -> Figures:
 
 
 def around(store: Store, change: dt.date, days: int) -> Change:
-    """So many days before a change, against as many from its day on. Raises ConfigurationError for less than one."""
+    """So many days before a change, against as many from its day on. Raises ConfigurationError for less than one, and for
+    more than the calendar has."""
     if days < 1:
         raise ConfigurationError("Compare at least one day before and after: --days 28.")
-    span = dt.timedelta(days=days)
-    return Change(change.isoformat(), figures(store, change - span, change), figures(store, change, change + span))
+    try:
+        span = dt.timedelta(days=days)
+        first, before = change - span, change + span
+    except OverflowError:
+        raise ConfigurationError(f"There are no {days} days before and after {change}: --days 28.") from None
+    return Change(change.isoformat(), figures(store, first, change), figures(store, change, before))
 
 
 def by_day(store: Store, first: dt.date, before: dt.date) -> list[Figures]:
@@ -180,12 +185,12 @@ def _count_lookups(store: Store, settings: ContactCentreSettings, report: Statio
     state = store.contact_centre["state"]
     reached = state.find_one({"_id": LOOKUPS})
     since = dt.datetime.min.replace(tzinfo=dt.timezone.utc) if full or reached is None else reached["at"] - AGAIN
-    latest = since
+    latest, now = since, dt.datetime.now(dt.timezone.utc)
     log = store.control[ACCESS_LOG].find({"at": {"$gte": since}}).batch_size(10_000)
     for batch in in_batches(log):
         updates = []
         for entry in batch:
-            latest = max(latest, entry["at"])
+            latest = max(latest, min(entry["at"], now))  # a clock that is ahead must not hide what others write
             if entry.get("call") is None or entry["collection"] != CARD or entry["outcome"] == "refused":
                 continue
             first = {

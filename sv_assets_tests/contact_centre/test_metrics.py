@@ -179,6 +179,8 @@ def test_before_and_after_a_change_are_compared_with_how_sure_that_is(shop: Reta
     )
     with pytest.raises(ConfigurationError):
         around(shop.store, day(10).date(), 0)
+    with pytest.raises(ConfigurationError):
+        around(shop.store, day(10).date(), 10**10)
 
 
 def test_the_first_attempt_of_a_call_counts_even_if_its_entry_comes_late_or_is_forgotten(shop: Retailer) -> None:
@@ -196,9 +198,15 @@ def test_the_first_attempt_of_a_call_counts_even_if_its_entry_comes_late_or_is_f
     store.control[log.COLLECTION].insert_one(earlier)
     refresh_metrics(store)
     assert figures(store, today, tomorrow).found_first == 0
+    ahead = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=2)
+    store.control[log.COLLECTION].insert_one({**late, "_id": "ahead", "at": ahead, "call": "902"})
+    refresh_metrics(store)
+    look_up.cards(store, Question(email="jane@x.com"), actor=AGENT, call="903")
+    refresh_metrics(store)
+    assert figures(store, today, tomorrow).lookups == 3, "one machine's clock is two days ahead"
     store.control[log.COLLECTION].delete_many({})
     refresh_metrics(store, full=True)
-    assert figures(store, today, tomorrow).lookups == 2
+    assert figures(store, today, tomorrow).lookups == 3
 
 
 def test_the_command_tells_the_last_days_and_a_change(shop: Retailer) -> None:
@@ -209,4 +217,5 @@ def test_the_command_tells_the_last_days_and_a_change(shop: Retailer) -> None:
     assert run_sv("contact-centre", "metrics").returncode == 0
     assert json.loads(run_sv("contact-centre", "metrics", "--json").stdout).keys() == {"total", "days", "reasons"}
     assert run_sv("contact-centre", "metrics", "--change", "soon").returncode == 2
+    assert run_sv("contact-centre", "metrics", "--change", "0001-01-05").returncode == 2
     assert Figures("a", "b").shown()["repeat_share"] is None and metrics.COUNTS
