@@ -196,8 +196,11 @@ def _newest_status(events: Iterable[Document]) -> str | None:
     return None if newest is None else str(newest["status"])
 
 
-def _when(event: Document) -> tuple[dt.datetime, str]:
-    return moment(event["at"]) or NEVER, str(event["record"])
+def _when(event: Document) -> tuple[dt.datetime, Decimal, str]:
+    """Of events of one moment the number that the carrier gave them decides."""
+    said = event.get("sequence")
+    number = _NOTHING if said is None else amount(said) or _NOTHING
+    return moment(event["at"]) or NEVER, Decimal(number.units).scaleb(-number.places), str(event["record"])
 
 
 def _word(value: Any) -> str:

@@ -266,6 +266,18 @@ def test_the_status_of_a_delivery_is_its_latest_event() -> None:
     assert [o["delivery"] for o in latest] == [None, "delivered"]
 
 
+def test_of_delivery_events_of_one_minute_the_last_by_number_counts() -> None:
+    at = "2026-11-03T09:00:00Z"
+    events = [
+        {"at": at, "parcel": 1, "sequence": 9, "status": "out_for_delivery", "record": "z"},
+        {"at": at, "parcel": 1, "sequence": 10, "status": "delivered", "record": "a"},
+    ]
+    for some in (events, events[::-1]):
+        document = composed(record(1), orders=[order(1, deliveries=some)])
+        assert document["orders"]["latest"][0]["delivery"] == "delivered"
+        assert document["open_issues"]["count"] == 0
+
+
 def test_what_has_not_arrived_and_is_not_settled_is_an_open_issue() -> None:
     def event(parcel: int, status: str, hour: int) -> Document:
         return {"parcel": parcel, "at": f"2026-11-03T{hour:02}:00:00Z", "status": status, "record": f"{parcel}{hour}"}
