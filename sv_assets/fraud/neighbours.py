@@ -1,11 +1,12 @@
 """Reading what orders share keys with: for many orders at once, and bounded, however many share a key."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from sv_assets.fraud.collections import FACTS
 from sv_assets.fraud.facts import Fact, fact_of
-from sv_assets.fraud.windows import LONGEST, before, earliest
+from sv_assets.fraud.windows import EVER, LONGEST, before, earliest, falls_within
 from sv_assets.mongo import Document, Store
 
 MOST = 1000
@@ -16,20 +17,15 @@ _KEYS_TOGETHER = 500
 
 
 def around(store: Store, facts: Sequence[Fact]) -> list[Mapping[str, Sequence[Fact]]]:
-    """For each order, by key, those that share it in the year before: the earliest first, at most `MOST` of a key."""
+    """For each order, by key, those that share it and were placed in the year before, or older ones of which money was paid
+    back in that year: the earliest first, of the nearest `MOST` with a key."""
     found = _read_together(store, facts)
     if found is None and len(facts) > 1:
         half = len(facts) // 2
         return [*around(store, facts[:half]), *around(store, facts[half:])]
     if found is None:
         return [_read_alone(store, facts[0])]
-    return [
-        {
-            key: _nearest([o for o in before(found.get(key, ()), fact.at, LONGEST) if o.id != fact.id])
-            for key in fact.keys
-        }
-        for fact in facts
-    ]
+    return [{key: _nearest(found.get(key, ()), fact.at) for key in fact.keys} for fact in facts]
 
 
 def _read_together(store: Store, facts: Sequence[Fact]) -> dict[str, list[Fact]] | None:
@@ -59,17 +55,22 @@ def _read_together(store: Store, facts: Sequence[Fact]) -> dict[str, list[Fact]]
 
 def _read_alone(store: Store, fact: Fact) -> dict[str, Sequence[Fact]]:
     """For one order whose keys are those of very many: the nearest of each."""
-    start, found = earliest(fact.at, LONGEST), {}
+    found = {}
     for key in fact.keys:
-        query = {"keys": key, "at": {"$gte": start, "$lt": fact.at}}
-        nearest = store.fraud[FACTS].find(query).sort([("at", -1), ("_id", -1)]).limit(MOST + 1)
-        read = sorted((fact_of(document) for document in nearest), key=_order)
-        found[key] = _nearest([other for other in read if other.id != fact.id])
+        query = {"keys": key, "at": {"$lt": fact.at}}
+        nearest = store.fraud[FACTS].find(query).sort([("at", -1), ("_id", -1)]).limit(MOST)
+        found[key] = _nearest(sorted((fact_of(document) for document in nearest), key=_order), fact.at)
     return found
 
 
-def _nearest(ordered: Sequence[Fact]) -> Sequence[Fact]:
-    return ordered[-MOST:]
+def _nearest(ordered: Sequence[Fact], at: dt.datetime) -> Sequence[Fact]:
+    """Of the nearest `MOST` before a moment those of which something happened in the year before it."""
+    start = earliest(at, LONGEST)
+    return [
+        other
+        for other in before(ordered, at, EVER)[-MOST:]
+        if other.at >= start or any(falls_within(refund.at, at, LONGEST) for refund in other.refunds)
+    ]
 
 
 def _order(fact: Fact) -> tuple[float, str]:

@@ -11,15 +11,16 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from sv_assets.fraud import keys
-from sv_assets.fraud.windows import DAY, HOUR, LONGEST, before, falls_within
+from sv_assets.fraud.windows import DAY, EVER, HOUR, LONGEST, before, falls_within
 
 if TYPE_CHECKING:
     from sv_assets.fraud.facts import Fact
 
-FORM = 1
+FORM = 2
 """Goes up with each change of what is made of the same orders; all are then evaluated again."""
 Around = Mapping[str, Sequence["Fact"]]
-"""By key of the order, the other orders with that key in the year before it, the earliest first."""
+"""By key of the order, the other orders with that key of the year before it, and older ones of which money was paid back in
+that year: the earliest first."""
 _FULL = 0.9
 _YOUNG = 30 * DAY
 _MOST_RATIO = 50.0
@@ -173,7 +174,7 @@ def _value(fact: "Fact", around: Around) -> dict[str, float]:
 
 
 def _history(fact: "Fact", around: Around) -> dict[str, float]:
-    own = _own(fact, around, LONGEST)
+    own = _own(fact, around, EVER)
     lately = [o for o in before(own, fact.at, 180 * DAY) if not o.cancelled]
     kept = [o for o in own if not o.cancelled]
     back = [(o, r) for o in kept for r in o.refunds if not r.chargeback and falls_within(r.at, fact.at, 180 * DAY)]
@@ -182,9 +183,9 @@ def _history(fact: "Fact", around: Around) -> dict[str, float]:
         whole[o.id] = whole.get(o.id, 0.0) + refund.share
     spent = sum(max(o.total or 0.0, 0.0) for o in lately)
     returned = sum(max(o.total or 0.0, 0.0) * r.share for o, r in back)
-    shared = _together(fact, around, keys.SHARED, LONGEST)
+    shared = _together(fact, around, keys.SHARED, EVER)
     others = [o for o in shared if o.customer_id is None or o.customer_id != fact.customer_id]
-    confirmed = {o.id for o in (*shared, *own) if o.fraud}
+    confirmed = {o.id for o in (*shared, *own) if o.fraud and falls_within(o.at, fact.at, LONGEST)}
     return {
         "full_refunds_180d": sum(share >= _FULL for share in whole.values()),
         "refund_share_180d": min(returned / spent, 1.0) if spent else 0.0,

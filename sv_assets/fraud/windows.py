@@ -12,7 +12,9 @@ from typing import Protocol, TypeVar
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 LONGEST = 365 * DAY
-"""No signal looks further back."""
+"""No signal asks about what happened longer ago."""
+EVER = dt.timedelta.max
+"""From the first moment that there is on."""
 
 
 class Placed(Protocol):

@@ -155,6 +155,24 @@ def test_a_late_order_counts_for_those_after_it_and_one_that_is_gone_no_more(sto
     assert waiting(store) == 0
 
 
+@pytest.mark.parametrize("most_read", [20_000, 1])
+def test_money_back_in_the_year_counts_though_its_order_is_older_and_no_other_order_so_old_does(
+    store: Store, monkeypatch: pytest.MonkeyPatch, most_read: int
+) -> None:
+    monkeypatch.setattr(neighbours, "MOST_READ", most_read)
+    late = [refund(after(days=100), 50, "chargeback"), refund(after(days=260), 50)]
+    own = {"customer": "C1", "card": "k"}
+    put_orders(store, [order(1, after(days=0), **own), order(2, after(days=400), **own)])
+    put_orders(store, [order(3, after(days=400), customer="C3", card="k"), order(4, after(days=466), **own)])
+    run(store)
+    assert signals(store, 2)["chargebacks_365d"] == 0
+    put_orders(store, [order(1, after(days=0), refunds=late, **own)])
+    run(store)
+    assert {n: signals(store, n)["chargebacks_365d"] for n in (2, 4)} == {2: 1, 4: 0}
+    assert (signals(store, 3)["shared_chargebacks_365d"], signals(store, 2)["full_refunds_180d"]) == (1, 1)
+    assert (signals(store, 2)["known_days"], signals(store, 2)["customer_orders_7d"]) == (0, 0)
+
+
 def test_a_key_of_very_many_orders_is_read_in_part_and_counts_the_nearest(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
