@@ -15,8 +15,9 @@ from sv_assets.customers.rights import kept_out
 from sv_assets.fraud.cases import case_id, is_fraud
 from sv_assets.fraud.collections import CASES, FACTS, SCORES, SIGNALS, STATE
 from sv_assets.fraud.facts import document_of
+from sv_assets.fraud.keys import CUSTOMER, kind_of
 from sv_assets.fraud.settings import FraudSettings
-from sv_assets.fraud.windows import LONGEST, latest
+from sv_assets.fraud.windows import EVER, LONGEST, latest
 from sv_assets.identity.party import StationReport
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches, put
 from sv_assets.progress import Progress
@@ -135,7 +136,9 @@ def mark_neighbours(store: Store, changed: Iterable[Document]) -> None:
         own.add(fact["_id"])
         last = max([fact["at"], *(refund["at"] for refund in fact["refunds"])])
         for key in fact["keys"]:
-            reach[key].append((fact["at"], latest(last, LONGEST)))
+            # Of whoever ordered once it is known for ever that they did.
+            window = EVER if kind_of(key) == CUSTOMER else LONGEST
+            reach[key].append((fact["at"], latest(last, window)))
     facts = store.fraud[FACTS]
     found: set[str] = set()
     for other in find_many(facts, "keys", reach, {"at": 1, "keys": 1}):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sv_assets.fraud.collections import FACTS
 from sv_assets.fraud.facts import Fact, fact_of
+from sv_assets.fraud.keys import CUSTOMER, kind_of
 from sv_assets.fraud.windows import EVER, LONGEST, before, earliest, falls_within
 from sv_assets.mongo import Document, Store
 
@@ -18,14 +19,16 @@ _KEYS_TOGETHER = 500
 
 def around(store: Store, facts: Sequence[Fact]) -> list[Mapping[str, Sequence[Fact]]]:
     """For each order, by key, those that share it and were placed in the year before, or older ones of which money was paid
-    back in that year: the earliest first, of the nearest `MOST` with a key."""
+    back in that year: the earliest first, of the nearest `MOST` with a key. Of its customer the last one before that year as
+    well, which tells that they are no stranger.
+    """
     found = _read_together(store, facts)
     if found is None and len(facts) > 1:
         half = len(facts) // 2
         return [*around(store, facts[:half]), *around(store, facts[half:])]
     if found is None:
         return [_read_alone(store, facts[0])]
-    return [{key: _nearest(found.get(key, ()), fact.at) for key in fact.keys} for fact in facts]
+    return [{key: _nearest(key, found.get(key, ()), fact.at) for key in fact.keys} for fact in facts]
 
 
 def _read_together(store: Store, facts: Sequence[Fact]) -> dict[str, list[Fact]] | None:
@@ -59,18 +62,22 @@ def _read_alone(store: Store, fact: Fact) -> dict[str, Sequence[Fact]]:
     for key in fact.keys:
         query = {"keys": key, "at": {"$lt": fact.at}}
         nearest = store.fraud[FACTS].find(query).sort([("at", -1), ("_id", -1)]).limit(MOST)
-        found[key] = _nearest(sorted((fact_of(document) for document in nearest), key=_order), fact.at)
+        found[key] = _nearest(key, sorted((fact_of(document) for document in nearest), key=_order), fact.at)
     return found
 
 
-def _nearest(ordered: Sequence[Fact], at: dt.datetime) -> Sequence[Fact]:
-    """Of the nearest `MOST` before a moment those of which something happened in the year before it."""
+def _nearest(key: str, ordered: Sequence[Fact], at: dt.datetime) -> Sequence[Fact]:
+    """Of the nearest `MOST` before a moment those that may count, see `around`."""
     start = earliest(at, LONGEST)
-    return [
+    near = before(ordered, at, EVER)[-MOST:]
+    older = [other for other in near if other.at < start]
+    is_own = kind_of(key) == CUSTOMER
+    count = [
         other
-        for other in before(ordered, at, EVER)[-MOST:]
-        if other.at >= start or any(falls_within(refund.at, at, LONGEST) for refund in other.refunds)
+        for other in older
+        if (is_own and other is older[-1]) or any(falls_within(r.at, at, LONGEST) for r in other.refunds)
     ]
+    return [*count, *near[len(older) :]]
 
 
 def _order(fact: Fact) -> tuple[float, str]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FORM = 2
 """Goes up with each change of what is made of the same orders; all are then evaluated again."""
 Around = Mapping[str, Sequence["Fact"]]
-"""By key of the order, the other orders with that key of the year before it, and older ones of which money was paid back in
-that year: the earliest first."""
+"""By key of the order, the other orders with that key of the year before it, and older ones that count (money was paid back
+in that year; the customer was known by then): the earliest first."""
 _FULL = 0.9
 _YOUNG = 30 * DAY
 _MOST_RATIO = 50.0
@@ -216,6 +216,6 @@ def _is_young(fact: "Fact") -> bool:
 
 
 def _known_for(fact: "Fact", around: Around) -> dt.timedelta:
-    own = _own(fact, around, LONGEST)
+    own = _own(fact, around, EVER)
     since = min((m for m in (fact.opened_at, own[0].at if own else None) if m is not None), default=fact.at)
     return min(max(fact.at - since, dt.timedelta(0)), LONGEST)

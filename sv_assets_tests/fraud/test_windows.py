@@ -170,7 +170,24 @@ def test_money_back_in_the_year_counts_though_its_order_is_older_and_no_other_or
     run(store)
     assert {n: signals(store, n)["chargebacks_365d"] for n in (2, 4)} == {2: 1, 4: 0}
     assert (signals(store, 3)["shared_chargebacks_365d"], signals(store, 2)["full_refunds_180d"]) == (1, 1)
-    assert (signals(store, 2)["known_days"], signals(store, 2)["customer_orders_7d"]) == (0, 0)
+    assert signals(store, 2)["value_ratio"] == 1, "the order of more than a year ago is no part of the history"
+
+
+@pytest.mark.parametrize("most_read", [20_000, 1])
+def test_who_ordered_more_than_a_year_ago_is_no_stranger(
+    store: Store, monkeypatch: pytest.MonkeyPatch, most_read: int
+) -> None:
+    monkeypatch.setattr(neighbours, "MOST_READ", most_read)
+    put_orders(store, [order(n, after(days=500 * n), customer="C1", card="k") for n in (2, 3)])
+    run(store)
+    assert [signals(store, n)["known_days"] for n in (2, 3)] == [0, 365]
+    put_orders(store, [order(1, after(days=500), customer="C1"), order(4, after(days=1010), customer="C4", card="k")])
+    run(store)
+    assert [signals(store, n)["known_days"] for n in (1, 2, 3, 4)] == [0, 365, 365, 0], "the first order came late"
+    delete_order(store, 1)
+    run(store)
+    assert [signals(store, n)["known_days"] for n in (2, 3)] == [0, 365]
+    assert waiting(store) == 0
 
 
 def test_a_key_of_very_many_orders_is_read_in_part_and_counts_the_nearest(
