@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from sv_assets.fraud import keys
-from sv_assets.fraud.windows import DAY, EVER, HOUR, LONGEST, before, falls_within
+from sv_assets.fraud.windows import DAY, EVER, HOUR, LONGEST, before, earliest, falls_within
 
 if TYPE_CHECKING:
     from sv_assets.fraud.facts import Fact
@@ -44,10 +44,10 @@ SIGNALS: dict[str, Signal] = {
     "customer_orders_7d": Signal("orders of the customer, in the week before", "{} orders of the customer in the week before", 7 * DAY),
     "cards_on_device_24h": Signal("other cards used on its device, in the day before", "{} other cards on the same device in the day before", DAY),
     "declined_24h": Signal("declined payments of this order, and with its cards or device in the day before", "{} declined payments with the same card or device within a day", DAY),
-    "names_on_phone_90d": Signal("other names with one of its telephones, in 90 days", "{} other names with the same telephone in 90 days", 90 * DAY),
-    "names_on_card_90d": Signal("other surnames with one of its cards, in 90 days", "{} other surnames with the same card in 90 days", 90 * DAY),
-    "names_on_device_30d": Signal("other surnames from its device, in 30 days", "{} other surnames from the same device in 30 days", 30 * DAY),
-    "strangers_at_address_60d": Signal("other surnames, new to us and billed elsewhere, with parcels to its address, in 60 days", "{} other new customers, billed elsewhere, with parcels to the same address in 60 days", 60 * DAY),
+    "names_on_phone_90d": Signal("names of other customers with one of its telephones, in 90 days", "{} other names with the same telephone in 90 days", 90 * DAY),
+    "names_on_card_90d": Signal("surnames of other customers with one of its cards, in 90 days", "{} other surnames with the same card in 90 days", 90 * DAY),
+    "names_on_device_30d": Signal("surnames of other customers from its device, in 30 days", "{} other surnames from the same device in 30 days", 30 * DAY),
+    "strangers_at_address_60d": Signal("surnames of other customers, new to us and billed elsewhere, with parcels to its address, in 60 days", "{} other new customers, billed elsewhere, with parcels to the same address in 60 days", 60 * DAY),
     "known_days": Signal("days since the account was opened, or the customer ordered first; a year at most", "known for {} days", LONGEST),
     "new_account_old_address": Signal("the account is younger than a month, and others had parcels sent to its address longer ago", "a new account, with an address that others used before", LONGEST),
     "merged_7d": Signal("merges of the customer with another, in the week before", "merged with another customer {} times in the week before", 7 * DAY),
@@ -119,14 +119,18 @@ def _velocity(fact: "Fact", around: Around) -> dict[str, float]:
 
 def _identity(fact: "Fact", around: Around) -> dict[str, float]:
     def others(kind: str, window: dt.timedelta, name: Callable[["Fact"], str | None]) -> int:
-        found = {name(other) for other in _together(fact, around, (kind,), window)}
+        found = {name(other) for other in _together(fact, around, (kind,), window) if _is_of_another(other, fact)}
         return len(found - {None, name(fact)})
 
     at_address = _together(fact, around, (keys.ADDRESS,), 60 * DAY)
-    strangers = {o.surname for o in at_address if o.elsewhere and _is_young(o) and o.surname != fact.surname} - {None}
+    strangers = {
+        o.surname
+        for o in at_address
+        if o.elsewhere and _is_young(o) and o.surname != fact.surname and _is_of_another(o, fact)
+    } - {None}
     years = _together(fact, around, (keys.ADDRESS,), LONGEST)
     longer_ago = any(
-        o.customer_id != fact.customer_id and o.surname != fact.surname and o.at < fact.at - _YOUNG for o in years
+        _is_of_another(o, fact) and o.surname != fact.surname and o.at < earliest(fact.at, _YOUNG) for o in years
     )
     return {
         "names_on_phone_90d": others(keys.PHONE, 90 * DAY, lambda o: o.name),
@@ -184,7 +188,7 @@ def _history(fact: "Fact", around: Around) -> dict[str, float]:
     spent = sum(max(o.total or 0.0, 0.0) for o in lately)
     returned = sum(max(o.total or 0.0, 0.0) * r.share for o, r in back)
     shared = _together(fact, around, keys.SHARED, EVER)
-    others = [o for o in shared if o.customer_id is None or o.customer_id != fact.customer_id]
+    others = [o for o in shared if _is_of_another(o, fact)]
     confirmed = {o.id for o in (*shared, *own) if o.fraud and falls_within(o.at, fact.at, LONGEST)}
     return {
         "full_refunds_180d": sum(share >= _FULL for share in whole.values()),
@@ -208,6 +212,11 @@ def _together(fact: "Fact", around: Around, kinds: Sequence[str], window: dt.tim
 def _own(fact: "Fact", around: Around, window: dt.timedelta) -> Sequence["Fact"]:
     """The earlier orders of the customer, the earliest first."""
     return next((before(around.get(k, ()), fact.at, window) for k in fact.of(keys.CUSTOMER)), ())
+
+
+def _is_of_another(other: "Fact", fact: "Fact") -> bool:
+    """True unless both are known to be of one customer: who writes a name in two ways, or marries, is no stranger."""
+    return other.customer_id is None or other.customer_id != fact.customer_id
 
 
 def _is_young(fact: "Fact") -> bool:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from sv_assets.identity.decisions import merge
+from sv_assets.identity.decisions import undo as unmerge
 from sv_assets.mongo import Store
 from sv_assets.privacy.rights import objects, restrict, undo
 from sv_assets_tests.fraud.shop import run, signals, waiting
@@ -103,6 +105,20 @@ def test_a_merge_is_heard_of_and_counts_for_orders_after_it(shop: Retailer) -> N
     assert {fact["customer_id"] for fact in facts} == {shop.the_customer()["_id"]}
     assert all(len(fact["merged_at"]) == 1 for fact in facts)
     assert signals(shop.store, 2)["customer_orders_7d"] == 1
+
+
+def test_names_of_records_that_are_one_customer_are_no_names_of_others(shop: Retailer) -> None:
+    placed(shop, 3, AccountId=12, OrderDate=day(3))
+    shop.land("sales.payment", card(3, "tok"))
+    work(shop)
+    names = ("names_on_card_90d", "names_on_device_30d", "names_on_phone_90d")
+    assert [signals(shop.store, 3)[name] for name in names] == [1, 0, 0]
+    decision = merge(shop.store, "sales.account:11", "sales.account:12", actor="ann", reason="married")
+    work(shop)
+    assert [signals(shop.store, 3)[name] for name in names] == [0, 0, 0]
+    unmerge(shop.store, decision["_id"], actor="ann", reason="another")
+    work(shop)
+    assert [signals(shop.store, 3)[name] for name in names] == [1, 0, 0]
 
 
 def test_stations_that_come_to_fraud_late_begin_with_all_orders(shop: Retailer) -> None:

@@ -83,6 +83,16 @@ def test_every_signal_is_told_in_words_without_a_name() -> None:
     assert "chargebacks_365d" in told
 
 
+def test_the_first_moments_that_there_are_stop_nothing() -> None:
+    """0001-01-01 is what systems write where there is no date."""
+    first = dt.datetime(1, 1, 1, tzinfo=dt.timezone.utc)
+    address = keys.key(keys.ADDRESS, "a")
+    one, two = (
+        Fact(f"o{n}", first + n * HOUR, f"C{n}", (address,), surname=f"s{n}", opened_at=first) for n in range(2)
+    )
+    assert signals_of(two, {address: [one]})["new_account_old_address"] == 0
+
+
 def history() -> list[Callable[[Store], None]]:
     """Orders, people and what becomes of them: each step is one arrival."""
     drop, card, phone = {"line_1": "7 Mill Lane", "postcode": "M1 1AA"}, "tok1", "+447700900111"
