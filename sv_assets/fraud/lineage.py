@@ -48,7 +48,7 @@ _MADE_FROM: dict[str, list[Upstream]] = {
     "spend_7d": _orders(*_PLACED, "total", "currency"),
     "spend_7d_ratio": _orders(*_PLACED, "total", "currency"),
     "full_refunds_180d": _orders(*_PLACED, "total", "status", *_BACK),
-    "refund_share_180d": _orders(*_PLACED, "total", "status", *_BACK),
+    "refund_share_180d": _orders(*_PLACED, "total", "currency", "status", *_BACK),
     "chargebacks_365d": _orders(*_PLACED, *_BACK),
     "shared_chargebacks_365d": [*_orders(*_PLACED, *_BACK), *_SHARED],
     "shared_fraud_365d": [*_orders(*_PLACED), *_SHARED],

@@ -61,7 +61,7 @@ SIGNALS: dict[str, Signal] = {
     "spend_7d": Signal("what the customer spent in the week before, with this order", "{} spent within a week", 7 * DAY),
     "spend_7d_ratio": Signal("the same, in proportion to all that was spent before that week", "{} times as much within a week as in all the year before", LONGEST),
     "full_refunds_180d": Signal("orders of the customer that we paid back whole, not cancelled, in 180 days", "{} orders of the customer paid back whole in 180 days", 180 * DAY),
-    "refund_share_180d": Signal("share of what the customer spent that was paid back, in 180 days", "a share of {} of the customer's orders paid back in 180 days", 180 * DAY),
+    "refund_share_180d": Signal("share of what the customer spent in the currency of the order that was paid back, in 180 days", "a share of {} of what the customer spent paid back in 180 days", 180 * DAY),
     "chargebacks_365d": Signal("chargebacks on orders of the customer, in a year", "{} chargebacks on the customer's orders in a year", LONGEST),
     "shared_chargebacks_365d": Signal("chargebacks on orders of others with its card, device, telephone, e-mail or address, in a year", "{} chargebacks on orders of others that share a card, device, telephone, e-mail or address", LONGEST),
     "shared_fraud_365d": Signal("orders decided to be fraud that share a customer, card, device, telephone, e-mail or address, in a year", "{} orders that were fraud share a customer, card, device, telephone, e-mail or address", LONGEST),
@@ -69,6 +69,17 @@ SIGNALS: dict[str, Signal] = {
     "unreachable": Signal("neither an e-mail nor a telephone that could be somebody's", "no e-mail or telephone that could be somebody's"),
 }  # fmt: skip
 NAMES = tuple(SIGNALS)
+_AT_NOTHING = {
+    "new_account_old_address": "no new account with an address that others used before",
+    "delivered_elsewhere": "not delivered elsewhere than billed",
+    "new_address": "no address that is new to a customer with a history",
+    "new_device": "no device that is new to a customer with a history",
+    "new_card": "no card that is new to a customer with a history",
+    "contact_changed_7d": "no old account that was changed in the week before",
+    "spend_7d_ratio": "too little spent before that week to compare with",
+    "unreachable": "not known to be without an e-mail or telephone",
+}
+"""How 0 is said where the words of the signal would say more than is so."""
 
 
 def signals_of(fact: "Fact", around: Around) -> dict[str, float]:
@@ -89,8 +100,12 @@ def explained(signals: Mapping[str, float]) -> list[dict[str, float | str]]:
 
 
 def in_words(name: str, value: float) -> str:
-    """A value of a signal as a sentence."""
-    return SIGNALS[name].words.format(f"{value:,.0f}" if value >= 20 or value == int(value) else f"{value:,.1f}")
+    """A value of a signal as a sentence, also one that is there because of what is not so."""
+    if not value and name in _AT_NOTHING:
+        return _AT_NOTHING[name]
+    if value >= 20 or value == int(value):
+        return SIGNALS[name].words.format(f"{value:,.0f}")
+    return SIGNALS[name].words.format(f"{value:.1f}" if value >= 1 else f"{value:.2g}")
 
 
 def _is_usual(name: str, value: float) -> bool:
@@ -185,8 +200,8 @@ def _history(fact: "Fact", around: Around) -> dict[str, float]:
     whole: dict[str, float] = {}
     for o, refund in back:
         whole[o.id] = whole.get(o.id, 0.0) + refund.share
-    spent = sum(max(o.total or 0.0, 0.0) for o in lately)
-    returned = sum(max(o.total or 0.0, 0.0) * r.share for o, r in back)
+    spent = sum(max(o.total or 0.0, 0.0) for o in lately if o.currency == fact.currency)
+    returned = sum(max(o.total or 0.0, 0.0) * r.share for o, r in back if o.currency == fact.currency)
     shared = _together(fact, around, keys.SHARED, EVER)
     others = [o for o in shared if _is_of_another(o, fact)]
     confirmed = {o.id for o in (*shared, *own) if o.fraud and falls_within(o.at, fact.at, LONGEST)}

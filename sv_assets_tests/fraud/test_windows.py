@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sv_assets.fraud import keys, neighbours
 from sv_assets.fraud.facts import Fact, Refund
-from sv_assets.fraud.signals import NAMES, explained, signals_of
+from sv_assets.fraud.signals import NAMES, explained, in_words, signals_of
 from sv_assets.fraud.windows import DAY, HOUR, before, falls_within
 from sv_assets.mongo import Store
 from sv_assets_tests.fraud.shop import (  # fmt: skip
@@ -81,6 +81,26 @@ def test_every_signal_is_told_in_words_without_a_name() -> None:
     assert told["card_orders_1h"] == "6 orders with the same card in the hour before"
     assert told["value_ratio"] == "50 times the value of the customer's usual order"
     assert "chargebacks_365d" in told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_signal_says_of_nothing_what_it_says_of_something(name: str) -> None:
+    assert in_words(name, 0.0) != in_words(name, 1.0)
+
+
+def test_small_shares_are_said_as_they_are() -> None:
+    assert "a share of 0.04 of" in in_words("refund_share_180d", 0.04)
+    assert "1.5 times" in in_words("value_ratio", 1.5)
+
+
+def test_money_of_two_currencies_is_not_added_up() -> None:
+    def spent(hours: float, total: float, currency: str, share: float) -> Fact:
+        back = (Refund(after(hours=-1), share, False),) if share else ()
+        return fact(f"{currency}{hours}", -3600 * hours, total=total, currency=currency, refunds=back)
+
+    own = [spent(9, 20_000, "JPY", 1.0), spent(8, 50, "GBP", 0), spent(7, 50, "GBP", 0.5)]
+    found = signals_of(fact("this", 0, total=50, currency="GBP"), {CUSTOMER: own})
+    assert (found["refund_share_180d"], found["full_refunds_180d"], found["value_ratio"]) == (0.25, 1, 1)
 
 
 def test_the_first_moments_that_there_are_stop_nothing() -> None:
