@@ -88,7 +88,7 @@ def document_of(
         "_id": order["_id"],
         "at": at,
         "customer_id": order.get("customer_id"),
-        "keys": _keys(order, compared, to),
+        "keys": _keys(order, compared, to, settings),
         "name": keys.digest(f"name {first} {last}") if first or last else None,
         "surname": keys.digest(f"surname {last}") if last else None,
         "total": total,
@@ -120,14 +120,15 @@ def fact_of(document: Document) -> Fact:
     )  # fmt: skip
 
 
-def _keys(order: Document, compared: Mapping[str, Any], to: str | None) -> list[str]:
+def _keys(order: Document, compared: Mapping[str, Any], to: str | None, settings: FraudSettings) -> list[str]:
+    unknown = settings.words_of_unknown
     found = set(keys.contacts(compared))
     if order.get("customer_id") is not None:
         found.add(keys.key(keys.CUSTOMER, order["customer_id"]))
-    if device := keys.token(order.get("device")):
+    if device := keys.token(order.get("device"), unknown):
         found.add(keys.key(keys.DEVICE, device))
     for payment in order.get("payments", ()):
-        if card := keys.token(payment.get("card")):
+        if card := keys.token(payment.get("card"), unknown):
             found.add(keys.key(keys.CARD, card))
     if to:
         found.add(keys.key(keys.ADDRESS, to))

@@ -6,7 +6,7 @@ something (placeholders) are no keys: identity has left them out already.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from sv_assets.identity import normalise
@@ -32,11 +32,13 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_BYTES).hexdigest()
 
 
-def token(value: Any) -> str | None:
-    """A card's or device's token as text; None for what is none."""
+def token(value: Any, unknown: Container[str] = ()) -> str | None:
+    """A card's or device's token as text; None for what is none: one of the words for `unknown`, or zeros and dashes alone."""
     if value is None or isinstance(value, (dict, list, bool)):
         return None
-    return str(value).strip() or None
+    text = str(value).strip()
+    says_something = any(character.isalnum() and character != "0" for character in text)
+    return text if says_something and text.casefold() not in unknown else None
 
 
 def place(address: Mapping[str, Any] | None) -> str | None:

@@ -81,8 +81,10 @@ class DriftSettings(Entry):
 
 
 class FraudSettings(Entry):
-    """All of it. `cancelled`, `declined` and `chargebacks` are the systems' words for such orders, payments and refunds."""
+    """All of it. `cancelled`, `declined` and `chargebacks` are the systems' words for such orders, payments and refunds,
+    `unknown` those for a card or device that they do not know."""
 
+    unknown: list[str] = []
     cancelled: list[str] = []
     declined: list[str] = []
     chargebacks: list[str] = []
@@ -98,6 +100,10 @@ class FraudSettings(Entry):
         if len({rule.name for rule in self.rules}) < len(self.rules):
             raise ValueError("two rules have the same name")
         return self
+
+    @cached_property
+    def words_of_unknown(self) -> frozenset[str]:
+        return frozenset(word.casefold() for word in self.unknown)
 
     @cached_property
     def words_of_cancelled(self) -> frozenset[str]:
@@ -116,6 +122,7 @@ class FraudSettings(Entry):
         """Changes with whatever makes other facts or signals of the same orders."""
         declared = {
             "form": FORM,
+            "unknown": sorted(self.words_of_unknown),
             "cancelled": sorted(self.words_of_cancelled),
             "declined": sorted(self.words_of_declined),
             "back": sorted(self.words_of_chargebacks),
