@@ -93,8 +93,8 @@ def document_of(
         "surname": keys.digest(f"surname {last}") if last else None,
         "total": total,
         "currency": None if order.get("currency") is None else str(order["currency"]),
-        "address": keys.key(keys.ADDRESS, to) if to else None,
-        "elsewhere": to is not None and billed is not None and to != billed,
+        "address": keys.key(keys.ADDRESS, to.text) if to else None,
+        "elsewhere": to is not None and billed is not None and to.differs(billed),
         "guest": order.get("party") == order.get("record"),
         "opened_at": opened,
         "changed_at": moment(party.get("observed_at")) if party and opened else None,
@@ -120,7 +120,7 @@ def fact_of(document: Document) -> Fact:
     )  # fmt: skip
 
 
-def _keys(order: Document, compared: Mapping[str, Any], to: str | None, settings: FraudSettings) -> list[str]:
+def _keys(order: Document, compared: Mapping[str, Any], to: keys.Place | None, settings: FraudSettings) -> list[str]:
     unknown = settings.words_of_unknown
     found = set(keys.contacts(compared))
     if order.get("customer_id") is not None:
@@ -131,7 +131,7 @@ def _keys(order: Document, compared: Mapping[str, Any], to: str | None, settings
         if card := keys.token(payment.get("card"), unknown):
             found.add(keys.key(keys.CARD, card))
     if to:
-        found.add(keys.key(keys.ADDRESS, to))
+        found.add(keys.key(keys.ADDRESS, to.text))
     return sorted(found)
 
 

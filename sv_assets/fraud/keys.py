@@ -7,6 +7,7 @@ something (placeholders) are no keys: identity has left them out already.
 
 import hashlib
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sv_assets.identity import normalise
@@ -41,10 +42,31 @@ def token(value: Any, unknown: Container[str] = ()) -> str | None:
     return text if says_something and text.casefold() not in unknown else None
 
 
-def place(address: Mapping[str, Any] | None) -> str | None:
-    """The front door that an address says, in compared form; None where it says too little to be one.
+@dataclass(frozen=True)
+class Place:
+    """The front door that an address says, in compared form: unit, house and street, and where that is."""
 
-    Without a postcode the town stands in its place; without a house number the whole text of the lines.
+    unit: str | None
+    door: str
+    postcode: str | None
+    town: str | None
+
+    @property
+    def text(self) -> str:
+        """All of it. Without a postcode the town stands in its place."""
+        return f"{self.unit or ''} {self.door}, {self.postcode or self.town}".strip()
+
+    def differs(self, other: "Place") -> bool:
+        """True if they say different things. What only one of them says (the flat, the postcode) is no difference."""
+        where = (self.postcode, other.postcode) if self.postcode and other.postcode else (self.town, other.town)
+        pairs = ((self.door, other.door), (self.unit, other.unit), where)
+        return any(ours != theirs for ours, theirs in pairs if ours and theirs)
+
+
+def place(address: Mapping[str, Any] | None) -> Place | None:
+    """The place of an address; None where it says too little to be one.
+
+    Without a house number the whole text of the lines stands for the door.
     """
     if not address:
         return None
@@ -54,12 +76,10 @@ def place(address: Mapping[str, Any] | None) -> str | None:
     found = normalise.address(line_1, line_2)
     if found is None:
         return None
-    unit = normalise.postcode(code, country) if code else None
-    where = unit.unit if unit and unit.unit else normalise.word(town) if town else None
-    if where is None:
-        return None
-    door = found.key or found.text
-    return f"{found.unit or ''} {door}, {where}".strip()
+    postcode = normalise.postcode(code, country) if code else None
+    unit = postcode.unit if postcode else None
+    word = normalise.word(town) if town else None
+    return Place(found.unit, found.key or found.text, unit, word) if unit or word else None
 
 
 def contacts(compared: Mapping[str, Any]) -> Iterable[str]:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sv_assets.fraud import keys, neighbours
-from sv_assets.fraud.facts import Fact, Refund
+from sv_assets.fraud.facts import Fact, Refund, document_of
+from sv_assets.fraud.settings import load_settings
 from sv_assets.fraud.signals import NAMES, explained, in_words, signals_of
 from sv_assets.fraud.windows import DAY, HOUR, before, falls_within
 from sv_assets.mongo import Store
@@ -101,6 +102,24 @@ def test_money_of_two_currencies_is_not_added_up() -> None:
     own = [spent(9, 20_000, "JPY", 1.0), spent(8, 50, "GBP", 0), spent(7, 50, "GBP", 0.5)]
     found = signals_of(fact("this", 0, total=50, currency="GBP"), {CUSTOMER: own})
     assert (found["refund_share_180d"], found["full_refunds_180d"], found["value_ratio"]) == (0.25, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("billed", "elsewhere"),
+    [
+        ({"line_1": "7 Mill Lane", "postcode": "yo17aa"}, False),
+        ({"line_1": "7, mill ln", "town": "York"}, False),
+        ({"line_1": "Flat 2, 7 Mill Lane", "postcode": "YO1 7AA"}, False),
+        ({"line_1": "7 Mill Lane", "town": "Leeds"}, True),
+        ({"line_1": "7 Mill Lane", "town": "York", "postcode": "B1 1BB"}, True),
+        ({"line_1": "9 Mill Lane", "postcode": "YO1 7AA"}, True),
+        ({"town": "Leeds"}, False),
+    ],
+)
+def test_what_one_address_leaves_unsaid_is_no_mismatch(billed: dict[str, str], elsewhere: bool) -> None:
+    to = {"line_1": "7 Mill Lane", "town": "York", "postcode": "YO1 7AA"}
+    found = document_of(order(1, START, to=to, billed=billed), None, (), False, load_settings())
+    assert found is not None and found["elsewhere"] is elsewhere
 
 
 def test_the_first_moments_that_there_are_stop_nothing() -> None:
