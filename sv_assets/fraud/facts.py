@@ -98,7 +98,7 @@ def document_of(
         "guest": order.get("party") == order.get("record"),
         "opened_at": opened,
         "changed_at": moment(party.get("observed_at")) if party and opened else None,
-        "merged_at": sorted(set(merges)),
+        "merged_at": sorted(merges),
         "declined": sum(_word(p.get("status")) in settings.words_of_declined for p in order.get("payments", ())),
         "cancelled": _word(order.get("status")) in settings.words_of_cancelled,
         "placeholders": _placeholders(party),

@@ -163,13 +163,17 @@ def _take_out(store: Store, ids: Sequence[str]) -> None:
 
 
 def _merges_of(store: Store, customers: Iterable[str]) -> Mapping[str, list[dt.datetime]]:
-    """By customer, when others were merged with it."""
+    """By customer, when others were merged with it, or with one that it was merged with later; a moment for each of them."""
+    became = {customer: customer for customer in customers}
+    aliases = find_many(store.identity["aliases"], "customer_id", list(became), {"customer_id": 1})
+    became.update({alias["_id"]: alias["customer_id"] for alias in aliases})
+    fields = {"kind": 1, "at": 1, "customer_ids": 1}
+    events = {e["_id"]: e for e in find_many(store.identity["events"], "customer_ids", became, fields)}
     found: dict[str, list[dt.datetime]] = defaultdict(list)
-    for event in find_many(
-        store.identity["events"], "customer_ids", customers, {"kind": 1, "at": 1, "customer_ids": 1}
-    ):
-        if event["kind"] == "merged":
-            found[event["customer_ids"][0]].append(event["at"])
+    for event in events.values():
+        survivor = event["customer_ids"][0]
+        if event["kind"] == "merged" and survivor in became:
+            found[became[survivor]].append(event["at"])
     return found
 
 

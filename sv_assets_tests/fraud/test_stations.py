@@ -1,5 +1,6 @@
 """Fraud behind the real stations: it hears of every order, telephone, merge and deletion, whichever of them it was."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -105,6 +106,20 @@ def test_a_merge_is_heard_of_and_counts_for_orders_after_it(shop: Retailer) -> N
     assert {fact["customer_id"] for fact in facts} == {shop.the_customer()["_id"]}
     assert all(len(fact["merged_at"]) == 1 for fact in facts)
     assert signals(shop.store, 2)["customer_orders_7d"] == 1
+
+
+def test_every_merge_counts_in_one_run_or_one_after_the_other(shop: Retailer) -> None:
+    for number, name in ((13, "Zoe"), (14, "Yan")):
+        shop.account(number, name, f"Young{number}", EmailAddress=f"{name}@x.com", ModifiedAt=day(1))
+    work(shop)
+    merge(shop.store, "sales.account:13", "sales.account:14", actor="ann", reason="same")
+    work(shop)
+    merge(shop.store, "sales.account:12", "sales.account:13", actor="ann", reason="same")
+    merge(shop.store, "sales.account:11", "sales.account:12", actor="ann", reason="same")
+    placed(shop, 3, AccountId=14, OrderDate=dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=1))
+    work(shop)
+    assert len(shop.customers()) == 1
+    assert signals(shop.store, 3)["merged_7d"] == 3
 
 
 def test_names_of_records_that_are_one_customer_are_no_names_of_others(shop: Retailer) -> None:
