@@ -13,6 +13,7 @@ from sv_assets.fraud.collections import SIGNALS
 from sv_assets.fraud.forest import Floats
 from sv_assets.fraud.model import Model, share_in
 from sv_assets.fraud.settings import DriftSettings
+from sv_assets.fraud.windows import earliest
 from sv_assets.mongo import Store
 
 GROWS_BY_ITSELF = frozenset({"known_days"})
@@ -32,13 +33,18 @@ class Drift:
         return {name: value for name, value in self.by_signal.items() if value >= limit}
 
 
-def drift(store: Store, model: Model, settings: DriftSettings) -> Drift:
-    """How far the orders of the last days before the latest one are from those of the training."""
-    newest = next(iter(store.fraud[SIGNALS].find({}, {"at": 1}).sort("at", -1).limit(1)), None)
+def drift(store: Store, model: Model, settings: DriftSettings, now: dt.datetime | None = None) -> Drift:
+    """How far the orders of the last days before the latest one are from those of the training.
+
+    An order that says it was placed after `now` is a mistake, and not the latest one.
+    """
+    placed = {"at": {"$lte": now or dt.datetime.now(dt.timezone.utc)}}
+    newest = next(iter(store.fraud[SIGNALS].find(placed, {"at": 1}).sort("at", -1).limit(1)), None)
     if newest is None:
         return Drift(0, {})
-    since = newest["at"] - dt.timedelta(days=settings.days)
-    recent = store.fraud[SIGNALS].find({"at": {"$gte": since}}, {"signals": 1}).batch_size(5_000)
+    since = earliest(newest["at"], dt.timedelta(days=settings.days))
+    span = {"at": {"$gte": since, "$lte": newest["at"]}}
+    recent = store.fraud[SIGNALS].find(span, {"signals": 1}).batch_size(5_000)
     rows = model.rows(one["signals"] for one in recent)
     if len(rows) < settings.at_least:
         return Drift(len(rows), {})

@@ -45,8 +45,9 @@ class Model:
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.names))
 
     def rarity(self, scores: Floats) -> Floats:
-        """Which share of ordinary orders is less unusual, for each score."""
-        found: Floats = np.interp(scores, self.levels, self.shares)
+        """Which share of ordinary orders is less unusual, for each score. What many of them have is above none of those."""
+        levels, first = np.unique(self.levels, return_index=True)
+        found: Floats = np.interp(scores, levels, self.shares[first], right=1.0)
         return found
 
 

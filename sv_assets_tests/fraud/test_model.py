@@ -10,7 +10,7 @@ from sv_assets.fraud.cases import case_id
 from sv_assets.fraud.contributions import contributions
 from sv_assets.fraud.drift import drift, index
 from sv_assets.fraud.forest import grow, read_forest
-from sv_assets.fraud.model import applied, load, refresh_model, share_in, train
+from sv_assets.fraud.model import _GRID, Model, applied, load, refresh_model, share_in, train
 from sv_assets.fraud.review import decide
 from sv_assets.fraud.rules import anomaly_points, fired
 from sv_assets.fraud.scoring import refresh_scores, scored
@@ -105,14 +105,28 @@ def test_what_stands_out_is_told_and_another_model_scores_everybody_again(traine
     assert refresh_scores(trained, FEW).read == 400
 
 
+def test_what_many_ordinary_orders_have_is_above_none_of_them() -> None:
+    same = np.tile(np.arange(8.0), (96, 1))
+    for rows, expected in ((same, [0.0, 0.0]), (np.concatenate([same, same[:4] + 50]), [0.0, 0.96])):
+        forest = grow(rows, trees=20, sample=64, seed=1)
+        levels = np.quantile(forest.scores(rows), _GRID)
+        model = Model("m", NAMES[:8], forest, same[0], levels, _GRID, {}, NOW, len(rows))
+        assert model.rarity(forest.scores(rows[[0, -1]])) == pytest.approx(expected, abs=0.02)
+        assert model.rarity(np.array([1.0])).tolist() == [1.0]
+
+
 def test_drift_is_seen_in_the_signal_that_drifted(trained: Store) -> None:
     model = applied(trained)
     assert model is not None
     declared = SETTINGS.drift.model_copy(update={"at_least": 50, "days": 3})
-    assert drift(trained, model, declared).beyond(0.5) == {}
+    assert drift(trained, model, declared, NOW).beyond(0.5) == {}
     trained.fraud["signals"].update_many({}, {"$set": {"signals.declined_24h": 3.0}})
-    assert list(drift(trained, model, declared).beyond(0.5)) == ["declined_24h"]
-    assert drift(trained, model, declared.model_copy(update={"at_least": 1_000})).by_signal == {}, (
+    assert list(drift(trained, model, declared, NOW).beyond(0.5)) == ["declined_24h"]
+    trained.fraud["signals"].insert_one(
+        {**ordinary(999, np.random.default_rng(5)), "at": NOW + dt.timedelta(days=9_999)}
+    )
+    assert list(drift(trained, model, declared, NOW).beyond(0.5)) == ["declined_24h"], "one order is of the year 2053"
+    assert drift(trained, model, declared.model_copy(update={"at_least": 1_000}), NOW).by_signal == {}, (
         "too few orders tell nothing"
     )
 
