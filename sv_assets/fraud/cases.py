@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from sv_assets.fraud.keys import digest
-from sv_assets.fraud.settings import CaseSettings
+from sv_assets.fraud.settings import ANOMALY, CaseSettings
 from sv_assets.mongo import Document
 
 Verdict = Literal["fraud", "innocent", "unclear"]
@@ -80,7 +80,7 @@ def is_new_evidence(score: Document, decision: Document, settings: CaseSettings)
     """True if the score says more than when it was decided. It cannot say more than that it is fraud."""
     if decision["verdict"] == "fraud":
         return False
-    new_rules = set(score["rules"]) - set(decision["rules"]) - {"anomaly"}
+    new_rules = set(score["rules"]) - set(decision["rules"]) - {ANOMALY}
     return bool(new_rules) or score["points"] >= decision["points"] + settings.reopen_points
 
 

@@ -1,8 +1,7 @@
 """Which fields of orders and customers each signal is made from."""
 
 from sv_assets.customers.lineage import CUSTOMERS, ORDERS, PARTY_RECORDS, Lineage, Upstream
-from sv_assets.fraud.rules import ANOMALY
-from sv_assets.fraud.settings import FraudSettings
+from sv_assets.fraud.settings import ANOMALY, FraudSettings
 from sv_assets.fraud.signals import NAMES
 
 SIGNALS, SCORES, CASES = "fraud/signals", "fraud/scores", "fraud/cases"

@@ -112,7 +112,10 @@ def refresh_model(
 ) -> tuple[Model | None, bool]:
     """The model that counts, and whether it was trained now: the first time, when asked (`again`), or when it is old."""
     known = applied(store)
-    due = known is None or now - known.trained_at >= dt.timedelta(days=settings.model.again_after_days)
+    state = store.fraud[STATE].find_one({"_id": APPLIED}) or {}
+    # The same orders give the same model, which stays as it is: when that was found out is kept beside it.
+    last = None if known is None else max(known.trained_at, state.get("trained_again_at", known.trained_at))
+    due = last is None or now - last >= dt.timedelta(days=settings.model.again_after_days)
     due = due or (known is not None and known.names != NAMES)
     if not (due or again):
         return known, False
@@ -121,6 +124,7 @@ def refresh_model(
         return known, False
     if known is None or known.version != trained.version:
         apply(store, trained.version, now)
+    store.fraud[STATE].update_one({"_id": APPLIED}, {"$set": {"trained_again_at": now}})
     return trained, True
 
 

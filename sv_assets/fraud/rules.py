@@ -6,9 +6,6 @@ from sv_assets.fraud.settings import Anomaly, FraudSettings, Rule
 from sv_assets.fraud.signals import in_words
 from sv_assets.mongo import Document
 
-ANOMALY = "anomaly"
-"""The name under which the model stands beside the rules."""
-
 
 def fired(settings: FraudSettings, signals: Mapping[str, float]) -> list[Rule]:
     """The rules of which every signal lies within its bounds. A signal that is not there fires nothing."""

@@ -4,8 +4,8 @@ from sv_assets.fraud.collections import LEASE, SCORES, SIGNALS, STATE, prepare
 from sv_assets.fraud.contributions import contributions
 from sv_assets.fraud.evaluating import SCORE
 from sv_assets.fraud.model import Model, applied
-from sv_assets.fraud.rules import ANOMALY, anomaly_points, because, fired
-from sv_assets.fraud.settings import FraudSettings, load_settings
+from sv_assets.fraud.rules import anomaly_points, because, fired
+from sv_assets.fraud.settings import ANOMALY, FraudSettings, load_settings
 from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches, put

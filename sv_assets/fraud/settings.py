@@ -10,6 +10,8 @@ from sv_assets.catalogue.entry import Entry, load_entry
 from sv_assets.fraud.signals import FORM, SIGNALS
 from sv_assets.mongo import content_hash
 
+ANOMALY = "anomaly"
+"""The name under which the model stands beside the rules."""
 DEFAULT = Path(__file__).resolve().parents[1] / "defs" / "fraud" / "settings.yaml"
 
 
@@ -71,6 +73,14 @@ class ModelSettings(Entry):
     orders: Annotated[int, Field(ge=500)] = 20_000
     again_after_days: Annotated[int, Field(ge=1)] = 28
 
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> "ModelSettings":
+        if self.train_from > self.orders:
+            raise ValueError(
+                f"train_from ({self.train_from}) is more than orders ({self.orders}), so that no model would ever be trained"
+            )
+        return self
+
 
 class DriftSettings(Entry):
     """The population stability index of each signal, over the orders of the last `days`, at which we warn."""
@@ -99,6 +109,8 @@ class FraudSettings(Entry):
     def _names_are_one_each(self) -> "FraudSettings":
         if len({rule.name for rule in self.rules}) < len(self.rules):
             raise ValueError("two rules have the same name")
+        if any(rule.name == ANOMALY for rule in self.rules):
+            raise ValueError(f"{ANOMALY} is the name of the model's own points; give the rule another one")
         return self
 
     @cached_property

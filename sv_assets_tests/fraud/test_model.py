@@ -1,11 +1,12 @@
 """The model: it scores as scikit-learn does, is stored as plain numbers, is repeatable, is told what was fraud, and drifts."""
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sv_assets.errors import SvError
+from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.fraud.cases import case_id
 from sv_assets.fraud.contributions import contributions
 from sv_assets.fraud.drift import drift, index
@@ -14,7 +15,7 @@ from sv_assets.fraud.model import _GRID, Model, applied, load, refresh_model, sh
 from sv_assets.fraud.review import decide
 from sv_assets.fraud.rules import anomaly_points, fired
 from sv_assets.fraud.scoring import refresh_scores, scored
-from sv_assets.fraud.settings import load_settings
+from sv_assets.fraud.settings import DEFAULT, load_settings
 from sv_assets.fraud.signals import NAMES
 from sv_assets.mongo import Document, Store, content_hash
 from sv_assets_tests.fraud.shop import START, order, put_orders, run
@@ -82,6 +83,7 @@ def test_training_is_repeatable_and_leaves_out_what_is_known_to_be_fraud(trained
 def test_it_is_trained_again_when_old_or_asked_and_not_on_too_few(trained: Store) -> None:
     assert refresh_model(trained, FEW, NOW + dt.timedelta(days=27))[1] is False
     assert refresh_model(trained, FEW, NOW + dt.timedelta(days=28))[1] is True
+    assert refresh_model(trained, FEW, NOW + dt.timedelta(days=29))[1] is False, "the same orders gave the same model"
     assert refresh_model(trained, FEW, NOW, again=True)[1] is True
     too_few = FEW.model_copy(update={"model": FEW.model.model_copy(update={"train_from": 1_000})})
     assert train(trained, too_few, NOW) is None
@@ -146,6 +148,22 @@ def test_a_decision_leaves_the_training(store: Store) -> None:
     found = store.fraud["signals"].find_one({"_id": "sales.orderheader:5"})
     assert found is not None
     assert found["fraud"] is True
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        ("train_from: 500", "train_from: 30000", "no model would ever be trained"),
+        ("name: card_testing_on_device", "name: anomaly", "the model's own points"),
+        ("device_orders_1h: {at_least: 2}", "device_orders: {at_least: 2}", "there is no signal device_orders"),
+        ("name: card_testing_on_device", "name: card_testing_on_card", "the same name"),
+    ],
+)
+def test_a_wrong_declaration_says_what_is_wrong(tmp_path: Path, was: str, becomes: str, says: str) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(DEFAULT.read_text().replace(was, becomes, 1))
+    with pytest.raises(ConfigurationError, match=says):
+        load_settings(file)
 
 
 def test_rules_hold_at_both_ends_and_points_are_of_the_highest_level() -> None:
