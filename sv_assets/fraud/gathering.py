@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sv_assets.customers.readers import GONE
-from sv_assets.customers.rights import kept_out
+from sv_assets.customers.rights import STATEMENTS, kept_out
+from sv_assets.customers.values import moment
 from sv_assets.fraud.cases import case_id, is_fraud
 from sv_assets.fraud.collections import CASES, FACTS, SCORES, SIGNALS, STATE
 from sv_assets.fraud.facts import document_of
@@ -100,6 +101,27 @@ def gathered(store: Store, orders: Sequence[Document], settings: FraudSettings) 
         else:
             facts.append(fact)
     return Gathered(facts, none)
+
+
+def without_facts(store: Store) -> tuple[int, int]:
+    """How many orders are not looked at: those of customers who restricted the use of their data or objected, and of all
+    others those that do not say when they were placed."""
+    orders = store.single_view["orders"]
+    said = {statement["customer_id"] for statement in store.single_view[STATEMENTS].find({}, {"customer_id": 1})}
+    said |= {alias["customer_id"] for alias in find_many(store.identity["aliases"], "_id", list(said))}
+    whose = kept_out(store, said, PURPOSE)
+    left_out = sum(1 for _ in find_many(orders, "customer_id", whose, {"_id": 1}))
+    not_dates = orders.find({"placed_at": {"$not": {"$type": "date"}}}, {"placed_at": 1, "customer_id": 1})
+    timeless = sum(moment(order["placed_at"]) is None and order["customer_id"] not in whose for order in not_dates)
+    return left_out, timeless
+
+
+def of_waiting_customers(store: Store) -> int:
+    """How many orders the customers on the work list have."""
+    waiting = store.single_view["customers"].find({"_sv.pending": STATION}, {"_id": 1})
+    return sum(
+        1 for _ in find_many(store.single_view["orders"], "customer_id", (c["_id"] for c in waiting), {"_id": 1})
+    )
 
 
 def write(store: Store, found: Gathered, report: StationReport) -> None:

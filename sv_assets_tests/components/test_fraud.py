@@ -8,6 +8,7 @@ import pytest
 from sv_assets.components.lineage import COLUMN_LINEAGE
 from sv_assets.defs.fraud import assets, checks
 from sv_assets.fraud.evaluate import TRUTH
+from sv_assets.fraud.evaluating import refresh_signals
 from sv_assets.fraud.signals import NAMES
 from sv_assets.mongo import Store
 from sv_assets.resources import MongoResource
@@ -83,3 +84,25 @@ def test_each_check_finds_its_fault(shop: Store, monkeypatch: pytest.MonkeyPatch
     assert "517 orders have signals, of 518" in str(found["every_order_has_signals"])
     assert "declined_24h" in str(found["orders_are_as_in_training"])
     assert "0.0% are flagged" in str(found["planted_fraud_is_found"])
+
+
+def test_orders_of_who_restricted_their_data_and_of_no_known_moment_are_not_missed(store: Store) -> None:
+    put_orders(store, [order(n, after(days=n), customer=f"C{n}") for n in range(4)])
+    odd = [
+        order(7, None),
+        {**order(8, None), "placed_at": "soon"},
+        {**order(9, None), "placed_at": "2026-03-04T09:00:00Z"},
+    ]
+    put_orders(store, odd)
+    store.single_view["statements"].insert_one({"_id": "s1", "customer_id": "OLD", "kind": "restriction"})
+    store.identity["aliases"].insert_one({"_id": "OLD", "customer_id": "C2"})
+    store.single_view["customers"].insert_one({"_id": "C2", "rights": {"restricted": True}, "_sv": {"hash": "x"}})
+    refresh_signals(store)
+    only = dg.AssetSelection.checks(checks.every_order_has_signals)
+    (seen,) = run(only).get_asset_check_evaluations()
+    assert seen.passed, seen.description
+    assert "4 orders have signals, of 4" in str(seen.description)
+    store.fraud["signals"].delete_one({"_id": "sales.orderheader:1"})
+    assert failed_checks(run(only)).keys() == {"every_order_has_signals"}
+    store.single_view["customers"].update_one({"_id": "C2"}, {"$set": {"_sv.pending": ["fraud"]}})
+    assert failed_checks(run(only)) == {}, "the one order that is missing may be of who waits"

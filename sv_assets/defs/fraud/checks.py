@@ -9,6 +9,7 @@ from sv_assets.components.recording import station_check
 from sv_assets.fraud.drift import drift
 from sv_assets.fraud.evaluate import TRUTH, quality_of_store, read_truth
 from sv_assets.fraud.evaluating import waiting
+from sv_assets.fraud.gathering import of_waiting_customers, without_facts
 from sv_assets.fraud.model import applied
 from sv_assets.fraud.settings import load_settings
 from sv_assets.mongo import Store
@@ -16,22 +17,31 @@ from sv_assets.quality.result import Result
 
 
 @station_check(
-    dg.AssetKey(["fraud", "signals"]), "There are signals of every order that says when it was placed, and of no other."
+    dg.AssetKey(["fraud", "signals"]),
+    "There are signals of every order that says when it was placed, and of no other; none of who restricted the use of their data.",
 )
 def every_order_has_signals(store: Store) -> Result:
     left = waiting(store)
     orders = store.single_view["orders"].count_documents({})
-    timeless = store.single_view["orders"].count_documents({"placed_at": None})
+    left_out, timeless = without_facts(store)
     signals = store.fraud["signals"].count_documents({})
-    wanted, may_differ = orders - timeless, left.orders + left.gone + left.facts
+    wanted, may_differ = orders - timeless - left_out, left.orders + left.gone + left.facts
+    if abs(wanted - signals) > may_differ and left.customers:
+        may_differ += of_waiting_customers(store)  # one may have restricted their data just now, or taken that back
     return Result(
         "every_order_has_signals",
         "fraud/signals",
         passed=abs(wanted - signals) <= may_differ,
         severity="WARN",
         sentence=f"{signals:,} orders have signals, of {wanted:,} that say when they were placed "
-        f"({timeless:,} do not); {may_differ:,} wait.",
-        figures={"orders": orders, "with_signals": signals, "timeless": timeless, "waiting": may_differ},
+        f"({timeless:,} do not, and {left_out:,} are not looked at: their customers restricted that); {may_differ:,} wait.",
+        figures={
+            "orders": orders,
+            "with_signals": signals,
+            "timeless": timeless,
+            "left_out": left_out,
+            "waiting": may_differ,
+        },
     )
 
 
