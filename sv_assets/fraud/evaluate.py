@@ -17,6 +17,9 @@ TRUTH = "SV_FRAUD_TRUTH"
 """Names the truth file: `source,key,pattern,incident,fraud`, one line an order that is fraud (1) or only looks like it (0)."""
 
 
+_COLUMNS = {"source", "key", "pattern", "incident", "fraud"}
+
+
 class Planted(NamedTuple):
     """What the truth says of an order."""
 
@@ -38,16 +41,24 @@ class Scored:
 def read_truth(path: Path) -> dict[str, Planted]:
     """By order (`sales.orderheader:3000001`). Raises ConfigurationError for a file that is none."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {
-                f"{row['source']}:{row['key']}": Planted(row["pattern"], row["incident"], row["fraud"] == "1")
-                for row in csv.DictReader(file)
-            }
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            if not _COLUMNS.issubset(reader.fieldnames or ()):
+                raise KeyError
+            return {f"{row['source']}:{row['key']}": _planted(row) for row in reader}
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(
             f"{path} cannot be read as a truth about fraud ({type(error).__name__}). "
-            "It has the columns source, key, pattern, incident, fraud (1 or 0)."
+            "It has the columns source, key, pattern, incident, fraud (1 or 0), and no line that is cut off."
         ) from None
+
+
+def _planted(row: Mapping[str, str | None]) -> Planted:
+    """What a line says. Raises KeyError for one that does not say all of it."""
+    pattern, incident, fraud = row["pattern"], row["incident"], row["fraud"]
+    if None in row or pattern is None or incident is None or fraud not in ("0", "1"):
+        raise KeyError
+    return Planted(pattern, incident, fraud == "1")
 
 
 def quality_of_store(store: Store, truth: Mapping[str, Planted], precision_at: Sequence[int]) -> Document:

@@ -9,7 +9,8 @@ import pytest
 
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
-from sv_assets.fraud.evaluate import quality_of_store, read_truth
+from sv_assets.errors import ConfigurationError
+from sv_assets.fraud.evaluate import Planted, Scored, quality, quality_of_store, read_truth
 from sv_assets.fraud.model import refresh_model
 from sv_assets.fraud.settings import load_settings
 from sv_assets.identity.party import refresh_party_records
@@ -66,6 +67,50 @@ def test_planted_fraud_is_found_in_unseen_estates(store: Store, tmp_path: Path, 
     assert found["incidents_found"] >= found["incidents"] - 1
     honest = found["look_alikes"].values()
     assert sum(f["flagged"] for f in honest) <= 0.1 * sum(f["orders"] for f in honest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a,b\n1,2\n",
+        "source,key,pattern,incident,fraud\nx,1,card_tes",
+        "source,key,pattern,incident,fraud\nx,1,p,i,yes\n",
+    ],
+)
+def test_a_file_that_is_no_truth_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "truth.csv"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match="cannot be read as a truth"):
+        read_truth(file)
+
+
+def test_quality_is_what_is_counted_by_hand() -> None:
+    """Six orders, four fraud (one not scored), three flagged of which two are fraud."""
+    scores = {
+        f"s:{n}": Scored(after(minutes=10 * n), flagged, risk, rules)
+        for n, (flagged, risk, rules) in enumerate(
+            [
+                (False, 20.5, ("a",)),
+                (True, 60.0, ("a", "b")),
+                (True, 90.0, ("b",)),
+                (True, 55.0, ("a",)),
+                (False, 0.1, ()),
+            ]
+        )
+    }
+    truth = {
+        "s:0": Planted("ring", "R1", True), "s:1": Planted("ring", "R1", True), "s:2": Planted("ring", "R2", True),
+        "s:9": Planted("bust", "B1", True), "s:3": Planted("office", "O1", False),
+    }  # fmt: skip
+    found = quality(scores, truth, [1, 3, 50])
+    assert (found["orders"], found["fraud"], found["flagged"]) == (5, 4, 3)
+    assert (found["precision"], found["recall"], found["false_positive_rate"]) == (0.6667, 0.5, 0.5)
+    assert (found["incidents"], found["incidents_found"]) == (3, 2)
+    assert found["precision_at"] == {"1": 1.0, "3": 0.6667, "50": 0.6}
+    assert found["patterns"]["ring"]["minutes_to_flag"] == 5.0, "ten minutes in R1, none in R2"
+    assert found["look_alikes"] == {"office": {"orders": 1, "flagged": 1}}
+    assert found["rules"] == {"a": {"fired": 3, "precision": 0.6667}, "b": {"fired": 2, "precision": 1.0}}
 
 
 def test_every_seed_plants_other_fraud_among_few_orders() -> None:
