@@ -30,12 +30,13 @@ def status(json: JsonOption = False) -> None:
     from sv_assets.mongo import store_from_environment
 
     store, settings = store_from_environment(), load_settings()
+    scores = store.fraud["scores"]
     model = applied(store)
     found = drift(store, model, settings.drift) if model else None
     told: dict[str, Any] = {
         "waiting": vars(waiting(store)),
-        "orders": store.fraud["scores"].count_documents({}),
-        "flagged": store.fraud["scores"].count_documents({"flagged": True}),
+        "orders": scores.count_documents({}) - scores.count_documents({"gone": True}),
+        "flagged": scores.count_documents({"flagged": True}) - scores.count_documents({"flagged": True, "gone": True}),
         "cases": {s: store.fraud["cases"].count_documents({"state": s}) for s in _STATES[:3]},
         "model": model.version if model else None,
         "models": models(store),

@@ -12,6 +12,7 @@ from statistics import median
 from sv_assets.fraud.collections import CASES, METRICS, prepare
 from sv_assets.fraud.settings import FraudSettings, load_settings
 from sv_assets.identity.party import StationReport
+from sv_assets.lease import lease
 from sv_assets.mongo import Document, Store, content_hash, find_many, in_batches, put
 
 ALL = "all"
@@ -76,18 +77,19 @@ def refresh_metrics(store: Store, settings: FraudSettings | None = None) -> Stat
     settings = settings or load_settings()
     report = StationReport()
     prepare(store)
-    tallies: dict[tuple[str, str, str], Tally] = defaultdict(Tally)
-    for case in store.fraud[CASES].find({}, dict.fromkeys(_FIELDS, 1)).batch_size(5_000):
-        report.read += 1
-        day = f"{case['opened_at']:%Y-%m-%d}"
-        for by, name in _kinds_of(case):
-            for when in (day, ALL):
-                tallies[when, by, name].add(case)
-    made = [
-        {"_id": f"{day}|{by}|{name}", "day": day, "by": by, "name": name, **tally.figures(settings.precision_at)}
-        for (day, by, name), tally in sorted(tallies.items())
-    ]
-    _write(store, made, report)
+    with lease(store, "fraud.metrics"):
+        tallies: dict[tuple[str, str, str], Tally] = defaultdict(Tally)
+        for case in store.fraud[CASES].find({}, dict.fromkeys(_FIELDS, 1)).batch_size(5_000):
+            report.read += 1
+            day = f"{case['opened_at']:%Y-%m-%d}"
+            for by, name in _kinds_of(case):
+                for when in (day, ALL):
+                    tallies[when, by, name].add(case)
+        made = [
+            {"_id": f"{day}|{by}|{name}", "day": day, "by": by, "name": name, **tally.figures(settings.precision_at)}
+            for (day, by, name), tally in sorted(tallies.items())
+        ]
+        _write(store, made, report)
     return report
 
 

@@ -61,7 +61,8 @@ def _settle(
     concerned = {i: s for i, s in wanted.items() if i in stored or s.get("flagged")}
     events = _events_of(store, concerned)
     fresh = [e for i, s in concerned.items() for e in new_events(s, events[i], settings.cases, now)]
-    if insert_missing(store.fraud[EVENTS], fresh) or fresh:
+    if fresh:
+        insert_missing(store.fraud[EVENTS], fresh)
         events = _events_of(store, concerned)
     made = [case for i, s in concerned.items() if (case := case_of(s, events[i], settings.cases))]
     changed = []
@@ -120,6 +121,10 @@ def decide(
         if missing := [case for case in cases if case not in known]:
             raise SvError(f"There is no case {missing[0]}. `sv fraud cases` lists them.")
         scores = {s["_id"]: s for s in find_many(store.fraud[SCORES], "_id", [c["order"] for c in known.values()])}
+        if unscored := [i for i, case in known.items() if case["order"] not in scores]:
+            raise SvError(
+                f"The order of case {unscored[0]} has no score any more. `sv fraud score --full` makes it, if the order is still there."
+            )
         events = _events_of(store, known)
         decisions = [
             decision_event(scores[case["order"]], events[identifier], verdict, by.strip(), why.strip(), moment)

@@ -8,7 +8,7 @@ import pytest
 
 from sv_assets.mongo import Store
 from sv_assets_tests.command_line import run_sv
-from sv_assets_tests.fraud.shop import after, order, put_orders
+from sv_assets_tests.fraud.shop import after, delete_order, order, put_orders
 
 
 def sv(*arguments: str) -> tuple[int, str, str]:
@@ -41,6 +41,12 @@ def test_cases_are_scored_listed_shown_and_decided(shop: Store) -> None:
     status = as_json("status")
     assert (status["cases"]["decided"], status["cases"]["open"], status["model"]) == (1, len(others), None)
     assert "orders judged" in sv("status")[1]
+    delete_order(shop, 5)
+    as_json("score")
+    after_it = as_json("status")
+    assert (after_it["orders"], after_it["flagged"]) == (5, status["flagged"] - 1), (
+        "an order that is gone is not judged"
+    )
 
 
 def test_quality_is_measured_against_a_truth(shop: Store, tmp_path: Path) -> None:

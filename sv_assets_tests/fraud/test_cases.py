@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -10,8 +11,9 @@ from pymongo import MongoClient
 from sv_assets.access import Actor
 from sv_assets.errors import SvError
 from sv_assets.fraud.cases import case_id
-from sv_assets.fraud.metrics import figures, refresh_metrics
+from sv_assets.fraud.metrics import figures, history, refresh_metrics
 from sv_assets.fraud.review import decide, listed, shown
+from sv_assets.fraud.settings import load_settings
 from sv_assets.mongo import Document, Store
 from sv_assets_tests.fraud.shop import (  # fmt: skip
     after,
@@ -102,6 +104,14 @@ def test_a_decision_holds_teaches_and_is_opened_again_by_new_evidence(store: Sto
     assert waiting(store) == 0
 
 
+def test_nothing_is_decided_about_an_order_without_a_score(store: Store) -> None:
+    ring(store)
+    run(store)
+    store.fraud["scores"].delete_one({"_id": "sales.orderheader:4"})
+    with pytest.raises(SvError, match="sv fraud score --full"):
+        decide(store, [case(store, 4)["_id"]], "fraud", by="ann", why="seen")
+
+
 def test_an_order_that_is_gone_takes_its_open_case_with_it_but_not_a_decision(store: Store) -> None:
     ring(store)
     run(store)
@@ -131,6 +141,38 @@ def test_figures_follow_decisions_by_rule_and_day(store: Store) -> None:
     today = f"{dt.datetime.now(dt.timezone.utc):%Y-%m-%d}"
     assert figures(store, "total", today)[0]["opened"] == len(open_cases)
     assert refresh_metrics(store).written == 0
+
+
+def test_figures_are_those_that_are_counted_by_hand(store: Store) -> None:
+    """Two days, two rules, two models; one case is open again, one withdrawn."""
+
+    def put(number: int, day: int, state: str, verdict: str | None, risk: float, **more: Any) -> None:
+        opened = after(days=day)
+        decided = {"verdict": verdict, "decided_at": opened + dt.timedelta(hours=risk)} if verdict else {}
+        one = {"state": state, "risk": risk, "opened_at": opened, "ordered_at": opened - dt.timedelta(hours=number), "opened_by": ["a"], "model": "m1", "reopened": 0}  # fmt: skip
+        store.fraud["cases"].insert_one({"_id": f"F{number}", **one, **decided, **more})
+
+    put(1, 0, "decided", "fraud", 90)
+    put(2, 0, "decided", "innocent", 80, opened_by=["a", "b"])
+    put(3, 0, "decided", "fraud", 70, opened_by=["b"], model="m2")
+    put(4, 1, "decided", "unclear", 95, model="m2")
+    put(5, 1, "open", "innocent", 60, reopened=1)
+    put(6, 1, "withdrawn", None, 50, model=None)
+    settings = load_settings().model_copy(update={"precision_at": [1, 2, 3, 4]})
+    refresh_metrics(store, settings)
+    (total,) = figures(store)
+    assert {n: total[n] for n in ("opened", "open", "withdrawn", "reopened", "decided", "fraud", "innocent", "unclear")} == {
+        "opened": 6, "open": 1, "withdrawn": 1, "reopened": 1, "decided": 4, "fraud": 2, "innocent": 1, "unclear": 1,
+    }  # fmt: skip
+    assert (total["rejection_rate"], total["false_positive_rate"]) == (0.5, 0.25)
+    assert (total["lead_hours"], total["hours_to_decision"]) == (3.5, 85.0)
+    assert total["precision_at"] == {"1": 1.0, "2": 0.5, "3": 0.6667, "4": None}
+    by_rule = {f["name"]: (f["opened"], f["decided"], f["precision_at"]["2"]) for f in figures(store, "rule")}
+    assert by_rule == {"a": (5, 3, 0.5), "b": (2, 2, 0.5)}
+    by_model = {f["name"]: (f["opened"], f["rejection_rate"]) for f in figures(store, "model")}
+    assert by_model == {"m1": (3, 0.5), "m2": (2, 0.5), "none": (1, None)}
+    first, second = history(store)
+    assert (first["opened"], second["opened"], first["lead_hours"]) == (3, 3, 2.0)
 
 
 @pytest.mark.parametrize(("cases", "verdict", "by", "says"), [(["F0"], "fraud", "ann", "no case"), ([], "guilty", "ann", "verdict"), ([], "fraud", " ", "who decides")])  # fmt: skip
