@@ -41,6 +41,7 @@ class Fact:
     address: str | None = None
     elsewhere: bool = False
     guest: bool = False
+    account: str | None = None
     opened_at: dt.datetime | None = None
     changed_at: dt.datetime | None = None
     merged_at: tuple[dt.datetime, ...] = ()
@@ -96,6 +97,7 @@ def document_of(
         "address": keys.key(keys.ADDRESS, to.text) if to else None,
         "elsewhere": to is not None and billed is not None and to.differs(billed),
         "guest": order.get("party") == order.get("record"),
+        "account": keys.digest(f"account {party['_id']}") if party and opened else None,
         "opened_at": opened,
         "changed_at": moment(party.get("observed_at")) if party and opened else None,
         "merged_at": sorted(merges),
@@ -106,6 +108,18 @@ def document_of(
         "refunds": _refunds(order, total, settings),
         "fraud": fraud,
     }
+
+
+def remembering(document: Document, before: Document | None) -> Document:
+    """The fact document, with the last change of its account before the order that is known of.
+
+    A record only says when it was changed last: a change after the order must not make one before it forgotten.
+    """
+    if before is None or document["account"] is None or before.get("account") != document["account"]:
+        return document
+    known = (document["changed_at"], before["changed_at"])
+    earlier = [at for at in known if at is not None and at < document["at"]]
+    return {**document, "changed_at": max(earlier)} if earlier else document
 
 
 _NOT_PLAIN = frozenset({"id", "keys", "refunds", "merged_at", "by_kind"})

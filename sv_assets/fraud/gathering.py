@@ -15,7 +15,7 @@ from sv_assets.customers.rights import STATEMENTS, kept_out
 from sv_assets.customers.values import moment
 from sv_assets.fraud.cases import case_id, is_fraud
 from sv_assets.fraud.collections import CASES, FACTS, SCORES, SIGNALS, STATE
-from sv_assets.fraud.facts import document_of
+from sv_assets.fraud.facts import document_of, remembering
 from sv_assets.fraud.keys import CUSTOMER, kind_of
 from sv_assets.fraud.settings import FraudSettings
 from sv_assets.fraud.windows import EVER, LONGEST, latest
@@ -129,8 +129,9 @@ def write(store: Store, found: Gathered, report: StationReport) -> None:
     facts = store.fraud[FACTS]
     wanted = [*(fact["_id"] for fact in found.facts), *found.none]
     stored = {d["_id"]: d for d in find_many(facts, "_id", wanted)}
-    hashes = {fact["_id"]: content_hash(fact) for fact in found.facts}
-    changed = [f for f in found.facts if stored.get(f["_id"], {}).get("_sv", {}).get("hash") != hashes[f["_id"]]]
+    made = [remembering(fact, stored.get(fact["_id"])) for fact in found.facts]
+    hashes = {fact["_id"]: content_hash(fact) for fact in made}
+    changed = [f for f in made if stored.get(f["_id"], {}).get("_sv", {}).get("hash") != hashes[f["_id"]]]
     lost = [stored[i] for i in found.none if i in stored]
     before = [stored[f["_id"]] for f in changed if f["_id"] in stored]
     mark_neighbours(store, [*changed, *before, *lost])

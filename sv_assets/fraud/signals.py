@@ -1,7 +1,8 @@
 """The signals of an order: numbers that say how far it looks like fraud, each over a declared window before the order.
 
 Pure functions of the order and of what it shares keys with. `SIGNALS` names them all: what each one counts, and how a
-value of it is said in words. None of them knows anything that was not so before the order was placed.
+value of it is said in words. None of them knows anything that was not so before the order was placed, but for one thing: that
+an earlier order was found to be fraud since.
 """
 
 import datetime as dt

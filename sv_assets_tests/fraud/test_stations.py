@@ -72,6 +72,23 @@ def test_another_telephone_of_a_customer_is_heard_of(shop: Retailer) -> None:
     assert signals(shop.store, 1)["contact_changed_7d"] == 1
 
 
+def test_an_account_that_is_put_right_after_the_order_had_been_changed_before_it_all_the_same(shop: Retailer) -> None:
+    def changed(on: int, telephone: str) -> None:
+        shop.account(
+            11, "Jane", "Smith", EmailAddress="jane@x.com", Telephone=telephone, CreatedAt=day(-90), ModifiedAt=day(on)
+        )
+        work(shop)
+
+    assert signals(shop.store, 1)["contact_changed_7d"] == 0
+    changed(0, "07700 900333")
+    assert signals(shop.store, 1)["contact_changed_7d"] == 1
+    changed(3, "07700 900111")
+    assert signals(shop.store, 1)["contact_changed_7d"] == 1
+    placed(shop, 1, AccountId=12, OrderDate=day(1))
+    work(shop)
+    assert signals(shop.store, 1)["contact_changed_7d"] == 0, "it was another's order"
+
+
 def test_a_chargeback_counts_for_later_orders_of_everybody_who_shares_the_card(shop: Retailer) -> None:
     shop.land(
         "sales.refund",
