@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pymongo import IndexModel
 
+from sv_assets.contact_centre.reasons import reason_word
 from sv_assets.contact_centre.settings import ContactCentreSettings, load_settings
 from sv_assets.customers.activity import amount
 from sv_assets.customers.values import moment
@@ -60,8 +61,7 @@ def measured(calls: Iterable[Document], window: dt.timedelta, zone: ZoneInfo) ->
     by_reason: dict[str, list[tuple[dt.datetime, str, Document]]] = defaultdict(list)
     for call in calls:
         if (at := moment(call["at"])) is not None:
-            reason = "" if call["reason"] is None else str(call["reason"])
-            by_reason[reason].append((at, str(call["_id"]), call))
+            by_reason[reason_word(call["reason"])].append((at, str(call["_id"]), call))
     for reason, some in sorted(by_reason.items()):
         before: tuple[dt.datetime, Any] | None = None
         for at, _, call in sorted(some, key=lambda one: one[:2]):

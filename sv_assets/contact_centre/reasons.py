@@ -77,21 +77,27 @@ _EVENTS = {"delivery": _deliveries, "issue": _issues, "order": _orders}
 def _repeats(customer: Document, rule: ReasonRule) -> Iterator[Document]:
     """The last interactions about the same reason, as many as follow each other closely enough."""
     assert rule.within is not None
-    by_reason: dict[str, list[dt.datetime]] = defaultdict(list)
+    by_reason: dict[str, list[tuple[dt.datetime, str]]] = defaultdict(list)
     kinds = {_word(kind) for kind in rule.kind}
     for contact in customer["interactions"]["latest"]:
         at, reason = contact.get("at"), contact.get("reason")
         if at is not None and reason is not None and (not kinds or _word(contact.get("kind")) in kinds):
-            by_reason[str(reason)].append(at)
-    for reason, moments in sorted(by_reason.items()):
-        moments.sort(reverse=True)
+            by_reason[reason_word(reason)].append((at, str(reason).strip()))
+    for _, contacts in sorted(by_reason.items()):
+        contacts.sort(reverse=True)
         count = 1
-        for later, earlier in pairwise(moments):
+        for (later, _), (earlier, _) in pairwise(contacts):
             if later - earlier >= rule.within:
                 break
             count += 1
         if count >= rule.at_least:
-            yield {"kind": " or ".join(rule.kind), "reason": reason, "count": count, "since": moments[0]}
+            since, reason = contacts[0]
+            yield {"kind": " or ".join(rule.kind), "reason": reason, "count": count, "since": since}
+
+
+def reason_word(reason: Any) -> str:
+    """What tells reasons apart: neither case nor the blanks that a column of fixed width adds."""
+    return _word(reason)
 
 
 def _meets(event: Document, rule: ReasonRule) -> bool:
@@ -103,6 +109,8 @@ def _meets(event: Document, rule: ReasonRule) -> bool:
     if status in {_word(w) for w in rule.unless_status}:
         return False
     if rule.delivery and _word(event.get("delivery")) not in {_word(w) for w in rule.delivery}:
+        return False
+    if rule.parcels is not None and (event.get("delivery") is not None) != rule.parcels:
         return False
     return rule.refunded is None or bool(event.get("refunded")) == rule.refunded
 

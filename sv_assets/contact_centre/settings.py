@@ -13,7 +13,7 @@ from sv_assets.customers.contacts import flag_word
 from sv_assets.mongo import content_hash
 
 DEFAULT = Path(__file__).resolve().parents[1] / "defs" / "contact_centre" / "settings.yaml"
-CARD_VERSION = 2
+CARD_VERSION = 3
 """Goes up with each change of what is made of the same customer; every card is then made again."""
 CALL_VERSION = 2
 """Goes up with each change of how the same call is measured; all are then measured again."""
@@ -34,7 +34,7 @@ class ReasonRule(Entry):
     `about` is `delivery` (a parcel under way), `issue` (anything else that is open, as a complaint), `order` (one of the latest),
     or `repeat` (`at_least` interactions about the same reason, each within `within` of the one before). `kind`, `status` and
     `delivery` are the words of the event, case aside, `unless_status` those that rule it out; `refunded` asks whether money
-    went back. It counts from `after` the event on, for as long as it `lasts`.
+    went back, `parcels` whether a carrier knows of any. It counts from `after` the event on, for as long as it `lasts`.
     """
 
     name: Name
@@ -44,6 +44,7 @@ class ReasonRule(Entry):
     unless_status: list[str] = []
     delivery: list[str] = []
     refunded: bool | None = None
+    parcels: bool | None = None
     at_least: Annotated[int, Field(ge=2)] = 2
     within: Duration | None = None
     after: Duration | None = None
@@ -73,8 +74,10 @@ class ReasonRule(Entry):
             )
         if (self.about == "repeat") != (self.within is not None):
             raise ValueError(f"{self.name}: `within` is for rules about `repeat`, which need it")
-        if self.about != "order" and (self.refunded is not None or self.delivery):
-            raise ValueError(f"{self.name}: `refunded` and `delivery` are for rules about `order`")
+        if self.about != "order" and (
+            self.delivery or any(asked is not None for asked in (self.refunded, self.parcels))
+        ):
+            raise ValueError(f"{self.name}: `refunded`, `parcels` and `delivery` are for rules about `order`")
         return self
 
 

@@ -107,6 +107,11 @@ def test_calls_of_messages_say_their_moment_in_words_and_the_last_moment_there_i
     assert [c["day"] for c in found] == ["2026-11-01", "2026-11-02", "9999-12-31", "9999-12-31"]
 
 
+def test_one_reason_in_two_spellings_is_one() -> None:
+    one, two = facts(0, 1)
+    assert [c["repeats"] for c in measured([one, {**two, "reason": "R  "}], WEEK, ZONE)] == [None, "c0"]
+
+
 def test_a_call_belongs_to_the_day_on_which_it_came_in_local_time() -> None:
     summer = dt.datetime(2026, 6, 30, 23, 30, tzinfo=dt.timezone.utc)
     (found,) = measured([{**facts(0)[0], "at": summer}], WEEK, ZONE)

@@ -65,6 +65,12 @@ def test_what_has_been_refunded_or_has_no_moment_is_no_reason() -> None:
     assert said(latest(orders=[order], open_issues=[parcel("dispatched", None)]), day(10)) == []
 
 
+def test_an_order_with_a_parcel_under_way_is_dispatched_whatever_its_own_status_says_yet() -> None:
+    order = {"number": "SO9", "status": "Processing", "placed_at": day(1), "refunded": None}
+    assert said(latest(orders=[{**order, "delivery": None}]), day(9)) == ["not_dispatched"]
+    assert said(latest(orders=[{**order, "delivery": "delivered"}]), day(9)) == []
+
+
 def test_calls_repeat_while_each_follows_the_one_before_within_the_window() -> None:
     def call(at: dt.datetime, reason: str | None = "delivery", kind: str = "call") -> Document:
         return {"kind": kind, "at": at, "reason": reason}
@@ -72,9 +78,16 @@ def test_calls_repeat_while_each_follows_the_one_before_within_the_window() -> N
     week = dt.timedelta(days=7)
     just = dt.timedelta(milliseconds=1)
     assert said(latest(interactions=[call(day(1)), call(day(1) + week)]), day(8)) == []
-    near = latest(interactions=[call(day(1)), call(day(1) + week - just), call(day(3), "payment"), call(day(3), None)])
+    near = latest(
+        interactions=[
+            call(day(1)),
+            call(day(1) + week - just, "Delivery  "),
+            call(day(3), "payment"),
+            call(day(3), None),
+        ]
+    )
     assert said(near, day(8)) == ["repeated_contact"]
-    assert "2 times about delivery" in reasons_of(near, load_settings().reasons, ZONE)[0]["says"]
+    assert "2 times about Delivery," in reasons_of(near, load_settings().reasons, ZONE)[0]["says"]
     assert said(latest(interactions=[call(day(1), kind="letter"), call(day(2), kind="letter")]), day(3)) == []
 
 
