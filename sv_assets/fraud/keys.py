@@ -1,7 +1,8 @@
-"""What orders share: a card, a device, a telephone, an e-mail, an address, a customer; each as a key that tells nothing.
+"""What orders share: a card, a device, a telephone, an e-mail, an address, a customer; each as a key that does not show it.
 
-A key is its kind and a keyed-by-kind hash of the value in compared form, so that the collections of this folder hold no
-contact data, and two ways of writing one telephone are one key. Values that many people give because a form wanted
+A key is its kind and a hash of the kind and the value in compared form, so that no contact data is read off the collections
+of this folder, and two ways of writing one telephone are one key. (Who guesses a value can check the guess: no role reads
+the facts.) Values that many people give because a form wanted
 something (placeholders) are no keys: identity has left them out already.
 """
 

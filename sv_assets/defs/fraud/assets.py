@@ -180,8 +180,8 @@ def _of_queue(store: Store) -> Document:
     metadata=consumer_metadata(
         "fraud/metrics",
         {
-            "day": "The day, or none for all of them.",
-            "by": "Of what: all, a rule, a model version.",
+            "day": "The day on which cases opened (UTC), or `all` for all of them together.",
+            "by": "Of what: `total`, `rule` or `model`.",
             "name": "Of which one.",
             "opened": "Cases that opened.",
             "rejection_rate": "Of what was decided, the share that was fraud.",
