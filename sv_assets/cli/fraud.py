@@ -300,7 +300,7 @@ def _state(case: "Document") -> str:
 
 
 def _reasons(case: "Document") -> list[str]:
-    told = [f"{reason['says']}: {', '.join(reason['because'])}" for reason in case.get("reasons", ())]
+    told = [": ".join(filter(None, (r["says"], ", ".join(r["because"])))) for r in case.get("reasons", ())]
     return told or [one["says"] for one in case.get("contributions", ())]
 
 

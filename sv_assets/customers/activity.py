@@ -18,6 +18,7 @@ from sv_assets.customers.values import NEVER, moment, origin_of
 from sv_assets.mongo import Document
 
 LATEST = 20
+MOST_DIGITS = 31
 ORDER_FIELDS = dict.fromkeys(("customer_id", "number", "placed_at", "status", "total", "currency", "channel", "deliveries", "refunds", "system", "table", "key", "version"), 1)  # fmt: skip
 """What of an order is needed here."""
 
@@ -226,6 +227,8 @@ def amount(value: Any) -> Amount | None:
         if not isinstance(read.exponent, int):  # infinite, or not a number
             return None
         exponent = read.exponent
+        if len(read.digits) > MOST_DIGITS:  # Python refuses to read a number of thousands of them
+            return None
         units = int("".join(map(str, read.digits))) * (-1 if read.sign else 1)
     if not -10 <= exponent <= 20:
         return None

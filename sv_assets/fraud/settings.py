@@ -25,6 +25,8 @@ class Bounds(Entry):
     def _says_something(self) -> "Bounds":
         if self.at_least is None and self.at_most is None:
             raise ValueError("give at_least, at_most or both")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"nothing is at least {self.at_least} and at most {self.at_most}")
         return self
 
     def hold(self, value: float) -> bool:

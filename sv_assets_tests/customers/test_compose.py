@@ -301,7 +301,16 @@ def test_what_has_not_arrived_and_is_not_settled_is_an_open_issue() -> None:
 
 
 def test_amounts_that_are_none_add_nothing_and_sums_are_exact() -> None:
-    amounts = [Decimal128("0.10"), Decimal128("0.20"), "rubbish", None, float("nan"), Decimal128("1E+6000"), 7]
+    amounts = [
+        Decimal128("0.10"),
+        Decimal128("0.20"),
+        "rubbish",
+        None,
+        float("nan"),
+        Decimal128("1E+6000"),
+        7,
+        "9" * 5_000,
+    ]
     summary = composed(record(1), orders=[order(n, total=amount) for n, amount in enumerate(amounts)])["orders"]
     assert summary["totals"][0]["spend"].to_decimal() == Decimal("7.30")
     assert {str(o["total"]) for o in summary["latest"]} == {"0.10", "0.20", "7", "None"}

@@ -157,6 +157,7 @@ def test_a_decision_leaves_the_training(store: Store) -> None:
         ("name: card_testing_on_device", "name: anomaly", "the model's own points"),
         ("device_orders_1h: {at_least: 2}", "device_orders: {at_least: 2}", "there is no signal device_orders"),
         ("name: card_testing_on_device", "name: card_testing_on_card", "the same name"),
+        ("at_least: 2}", "at_least: 2, at_most: 1}", "nothing is at least 2.0 and at most 1.0"),
     ],
 )
 def test_a_wrong_declaration_says_what_is_wrong(tmp_path: Path, was: str, becomes: str, says: str) -> None:
