@@ -168,7 +168,9 @@ def _placeholders(party: Document | None) -> int:
     given = {
         ("emails",): any(text.strip() for text in party.get("emails", ())),
         ("mobiles", "lines"): any(text.strip() for text in party.get("phones", ())),
-        ("first", "last"): any(isinstance(v, str) and v.strip() for v in party.get("name", {}).values()),
+        ("first", "last"): any(
+            isinstance(said, str) and said.strip() for part, said in party.get("name", {}).items() if part != "title"
+        ),
     }
     return sum(is_given and not any(compared.get(name) for name in names) for names, is_given in given.items())
 

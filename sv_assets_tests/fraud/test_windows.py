@@ -197,6 +197,15 @@ def test_what_stands_for_no_device_and_no_card_is_shared_by_nobody(said: object)
     assert found is not None and [keys.kind_of(key) for key in found["keys"]] == [keys.ADDRESS]
 
 
+@pytest.mark.parametrize(
+    ("name", "placeholders"), [({"title": "Mr"}, 0), ({"title": "Mr", "last": "Test"}, 1), ({}, 0)]
+)
+def test_a_title_alone_is_no_name_that_stands_for_nobody(name: dict[str, str], placeholders: int) -> None:
+    nobody = {"_id": "p", "compared": {}, "name": name, "emails": [], "phones": [" "]}
+    found = document_of(order(1, START), nobody, (), False, load_settings())
+    assert found is not None and found["placeholders"] == placeholders
+
+
 def test_a_late_order_counts_for_those_after_it_and_one_that_is_gone_no_more(store: Store) -> None:
     put_orders(store, [order(1, after(minutes=0), device="d"), order(3, after(minutes=30), device="d")])
     run(store)
