@@ -206,6 +206,38 @@ def test_a_title_alone_is_no_name_that_stands_for_nobody(name: dict[str, str], p
     assert found is not None and found["placeholders"] == placeholders
 
 
+@pytest.mark.parametrize("most_read", [20_000, 6])
+def test_changes_of_any_kind_over_years_end_as_if_all_had_come_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, most_read: int
+) -> None:
+    monkeypatch.setattr(neighbours, "MOST_READ", most_read)
+    chance = random.Random(most_read)
+    put_parties(store, [party(f"p{n}", "Ann", f"Name{n % 3}", phone=f"+4477009001{n % 2}") for n in range(5)])
+    there: set[int] = set()
+    for _ in range(40):
+        number = chance.randint(1, 14)
+        if number in there and chance.random() < 0.2:
+            delete_order(store, number)
+            there.remove(number)
+        else:
+            back = [
+                refund(after(days=chance.randint(-10, 1500)), 50, chance.choice(["refund", "chargeback"]))
+                for _ in range(chance.randint(0, 2))
+            ]
+            at = after(days=chance.choice([0, 1, 365, 366, 400, 730, 1095]), hours=chance.choice([0, 1, 24]))
+            whose = {"customer": chance.choice([None, "C1", "C2"]), "party": f"p{chance.randint(0, 4)}"}
+            put_orders(store, [order(number, at, card=chance.choice(["k1", "k2"]), refunds=back, **whose)])
+            there.add(number)
+        if chance.random() < 0.2:
+            run(store)
+    run(store)
+    step_by_step = {name: everything(store)[name] for name in ("facts", "signals")}
+    for name in store.fraud.list_collection_names():
+        store.fraud[name].delete_many({})
+    run(store)
+    assert step_by_step == {name: everything(store)[name] for name in ("facts", "signals")}
+
+
 def test_a_late_order_counts_for_those_after_it_and_one_that_is_gone_no_more(store: Store) -> None:
     put_orders(store, [order(1, after(minutes=0), device="d"), order(3, after(minutes=30), device="d")])
     run(store)
