@@ -61,9 +61,10 @@ def cards(
 
 
 def _read(store: Store, customers: list[Document]) -> list[Document]:
-    """The cards of these customers; one that is not made yet is made here."""
-    ids = [customer["_id"] for customer in customers]
-    there = {card["_id"]: card for card in find_many(store.contact_centre[COLLECTION], "_id", ids)}
+    """The cards of these customers; one that is not made yet, or of an older version of its customer, is made here."""
+    versions = {customer["_id"]: customer["version"] for customer in customers}
+    stored = find_many(store.contact_centre[COLLECTION], "_id", versions)
+    there = {card["_id"]: card for card in stored if card["customer_version"] >= versions[card["_id"]]}
     missing = opened(store, [customer for customer in customers if customer["_id"] not in there])
     there |= {customer["_id"]: card_of(customer, load_settings()) for customer in missing}
     return [there[customer["_id"]] for customer in customers]

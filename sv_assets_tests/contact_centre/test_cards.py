@@ -204,6 +204,14 @@ def test_a_card_is_found_before_its_station_has_run_and_by_an_alias(shop: Retail
     assert look_up.by_id(shop.store, "C0", actor=AGENT) is None
 
 
+def test_who_is_found_is_shown_as_they_are_known_now_though_their_card_is_older(shop: Retailer) -> None:
+    refresh_cards(shop.store)
+    restrict(shop.store, id_of(shop, "jane@x.com"), actor="Ann", evidence="letter")
+    shop.run()
+    (card,) = look_up.cards(shop.store, Question(email="jane@x.com"), actor=AGENT)
+    assert "restricted" in card and not any(card["reach"].values())
+
+
 def test_every_look_up_is_written_down_with_its_call(shop: Retailer) -> None:
     refresh_cards(shop.store)
     look_up.cards(shop.store, Question(email="nobody@x.com"), actor=AGENT, call="900")
