@@ -16,7 +16,7 @@ from sv_assets.fraud.collections import MODELS, SIGNALS, STATE
 from sv_assets.fraud.forest import Floats, Forest, grow, read_forest
 from sv_assets.fraud.keys import digest
 from sv_assets.fraud.settings import FraudSettings
-from sv_assets.fraud.signals import NAMES
+from sv_assets.fraud.signals import FORM, NAMES
 from sv_assets.mongo import Document, Store, content_hash
 
 APPLIED = "model"
@@ -37,6 +37,8 @@ class Model:
     bins: Mapping[str, Document]
     trained_at: dt.datetime
     orders: int
+    form: int = FORM
+    """Of signals made in which way; those of another are not what it was trained on."""
 
     def rows(self, signals: Iterable[Mapping[str, float]]) -> Floats:
         """Signals as rows; what a document lacks has its typical value."""
@@ -65,6 +67,7 @@ def train(store: Store, settings: FraudSettings, now: dt.datetime) -> Model | No
     levels = np.maximum.accumulate(np.quantile(forest.scores(rows), _GRID))
     content: Document = {
         "names": list(NAMES),
+        "form": FORM,
         "forest": forest.stored(),
         "typical": np.median(rows, axis=0).tolist(),
         "levels": levels.tolist(),
@@ -104,6 +107,7 @@ def load(store: Store, version: str) -> Model:
         found["bins"],
         found["trained_at"],
         found["orders"],
+        found.get("form", 0),
     )
 
 
@@ -116,7 +120,7 @@ def refresh_model(
     # The same orders give the same model, which stays as it is: when that was found out is kept beside it.
     last = None if known is None else max(known.trained_at, state.get("trained_again_at", known.trained_at))
     due = last is None or now - last >= dt.timedelta(days=settings.model.again_after_days)
-    due = due or (known is not None and known.names != NAMES)
+    due = due or (known is not None and (known.names, known.form) != (NAMES, FORM))
     if not (due or again):
         return known, False
     trained = train(store, settings, now)
