@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from bson import Decimal128
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Goes up with each change of what composition makes of the same data; every customer is then composed again."""
 
 Status = Literal["preferred", "current", "former", "unusable"]

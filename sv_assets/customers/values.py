@@ -41,24 +41,29 @@ class Saying:
 
 @dataclass(slots=True)
 class Candidate:
-    """A distinct value. `usable`: it is no placeholder and can be compared. `ended`: nobody says that it still holds."""
+    """A distinct value. `usable`: it is no placeholder and can be compared. Several may write it differently: `shown` is
+    who writes it as `value` has it."""
 
-    value: Any
     usable: bool = True
-    ended: bool = False
     completeness: int = 0
     sayings: list[Saying] = field(default_factory=list)
-    best: Rank | None = None
-    """The rank of the best saying."""
+    value: Any = None
+    shown: Saying | None = None
+    order: tuple[bool, Rank] | None = None
+    """Of who shows the value: whether it has ended by them, and their rank."""
 
-    def said(self, saying: Saying) -> bool:
-        """Count a saying, once where it gives the value several times in a row. True if it is the best so far."""
+    def said(self, saying: Saying, value: Any, ended: bool = False) -> None:
+        """Count a saying, once where it gives the value several times in a row. Who says that it holds shows it, then the best."""
         if not self.sayings or self.sayings[-1] is not saying:
             self.sayings.append(saying)
-        if self.best is not None and saying.rank >= self.best:
-            return False
-        self.best = saying.rank
-        return True
+        order = (ended, saying.rank)
+        if self.order is None or order < self.order or (order == self.order and repr(value) < repr(self.value)):
+            self.value, self.shown, self.order = value, saying, order
+
+    @property
+    def ended(self) -> bool:
+        """True if nobody says that it still holds."""
+        return self.order is not None and self.order[0]
 
     @property
     def last_seen(self) -> dt.datetime | None:
@@ -109,7 +114,8 @@ def survivor(candidates: Iterable[Candidate], criteria: list[Criterion]) -> Fiel
         if len(usable) > 1:
             pairs = zip(criteria, ranks[id(usable[0])][1:], ranks[id(usable[1])][1:], strict=True)
             rule = next((criterion for criterion, ours, theirs in pairs if ours != theirs), "the_value_itself")
-        golden = {"value": usable[0].value, **usable[0].sayings[0].provenance, "rule": rule}
+        assert usable[0].shown is not None
+        golden = {"value": usable[0].value, **usable[0].shown.provenance, "rule": rule}
     values = [_known(candidate, golden is not None and n == 0) for n, candidate in enumerate(found[:MOST_VALUES])]
     return Field(golden, values, found)
 
@@ -228,28 +234,19 @@ def addresses(said: Said, settings: CustomerSettings) -> Iterable[Candidate]:
     """Each distinct place (house and street, or first line, and postcode) as the row shows it that is current and latest."""
     rows = [(record, saying, address) for record, saying in said for address in record["addresses"]]
     found: dict[Hashable, Candidate] = {}
-    shown_by: dict[Hashable, tuple[bool, dt.datetime]] = {}
     for record, of_record, address in rows:
         value, starts, ends = _place(address)
         if not value:
             continue
-        own = address["record"] == record["_id"]
+        own = bool(of_record.rectified) or address["record"] == record["_id"]
         seen = ends or starts or (of_record.seen if own else None)
         if own and seen == of_record.seen:
             saying = of_record
         else:
             saying = saying_of(address, _source_of(address), seen, settings)
-        key = _place_key(value) if len(rows) > 1 else None
-        candidate = found.get(key)
-        better = (ends is None, seen or NEVER)
-        if candidate is None:
-            candidate = found[key] = Candidate(value, ended=True)
-            shown_by[key] = better
-        elif better > shown_by[key] or (better == shown_by[key] and repr(value) < repr(candidate.value)):
-            candidate.value, shown_by[key] = value, better
-        candidate.ended = candidate.ended and ends is not None
+        candidate = found.setdefault(_place_key(value) if len(rows) > 1 else None, Candidate())
+        candidate.said(saying, value, ended=ends is not None)
         candidate.completeness = sum(bool(candidate.value.get(part)) for part in ("line_1", "town", "postcode"))
-        candidate.said(saying)
     return found.values()
 
 
@@ -286,9 +283,8 @@ def _candidate(
 ) -> Candidate:
     candidate = found.get(key)
     if candidate is None:
-        candidate = found[key] = Candidate(value, usable)
-    if candidate.said(saying):
-        candidate.value = value
+        candidate = found[key] = Candidate(usable)
+    candidate.said(saying, value)
     return candidate
 
 

@@ -323,12 +323,29 @@ def test_an_address_written_in_two_ways_is_one_and_the_valid_ones_come_first() -
     ]
     document = composed(*records)
     assert [(a["value"]["line_1"], a["status"], [s["key"] for s in a["sources"]]) for a in document["addresses"]] == [
-        ("1 HIGH STREET", "preferred", [2, 3]),
+        ("1 High St.", "preferred", [2, 3]),
         ("2 Low Rd", "former", [1]),
     ]
     assert document["address"]["rule"] == "current"
     assert "postcode_surname:SW1A 1AA smith" in document["keys"]
     assert "postcode_house:SW1A 1AA 1" in document["keys"]
+
+
+def test_an_address_comes_from_the_row_that_shows_it_so_though_another_that_ended_was_seen_later() -> None:
+    places = [
+        address(1, line_1="1 High St", valid_from=day(1)),
+        address(2, line_1="1 HIGH STREET", valid_from=day(-9), valid_to=day(5)),
+    ]
+    golden = composed(record(1, addresses=places))["address"]
+    assert (golden["value"]["line_1"], golden["key"], golden["observed_at"]) == ("1 High St", 1, day(1))
+    (known,) = composed(record(1, addresses=places))["addresses"]
+    assert (known["status"], known["last_seen"], [s["key"] for s in known["sources"]]) == ("preferred", day(5), [2, 1])
+
+
+def test_of_two_ways_to_write_an_address_the_more_trusted_source_has_its_way_and_is_named() -> None:
+    places = [address(1, line_1="1 High St"), {**address(2, line_1="1 HIGH STREET"), "system": "web"}]
+    golden = composed(record(1, addresses=places))["address"]
+    assert (golden["value"]["line_1"], golden["system"], golden["key"]) == ("1 High St", "crm", 1)
 
 
 def test_the_others_at_the_address_are_the_household() -> None:

@@ -10,6 +10,7 @@ from sv_assets.customers import find
 from sv_assets.customers.customers import prepare, refresh_customers
 from sv_assets.customers.schema import validator
 from sv_assets.mongo import CODEC, Document, Store
+from sv_assets.privacy.rights import rectify
 from sv_assets_tests.retailer import OFFICER, Retailer, day, written
 
 HOME = {"AddressType": "home", "Line1": "1 High St", "Postcode": "SW1A 1AA", "ValidFrom": day(0), "ValidTo": None}
@@ -94,6 +95,20 @@ def test_only_the_customer_that_changed_is_written(shop: Retailer) -> None:
     shop.customer(2, "Pete", "Jones", Email="home@x.com")
     report = shop.run()[-1]
     assert (report.read, report.updated, report.written) == (1, 1, 1)
+
+
+def test_an_address_that_was_put_right_counts_says_so_and_is_found(shop: Retailer) -> None:
+    shop.run()
+    jane = shop.customer_ids()["crm.customer:1"]
+    right = {"line_1": "9 New Rd", "town": "Derby", "postcode": "DE1 1AA"}
+    made = rectify(shop.store, jane, "address", right, actor="Ann", evidence="letter")
+    shop.run()
+    address = shop.customers()[jane]["address"]
+    assert (address["value"], address["rule"]) == (right, "rectified")
+    assert (address["system"], address["key"]) == ("privacy", made["_id"])
+    assert [r.customer["_id"] for r in find.customers(shop.store, postcode="DE1 1AA", house="9", actor=OFFICER)] == [
+        jane
+    ]
 
 
 @pytest.mark.parametrize("of", ["preference", "address"])
