@@ -17,10 +17,12 @@ from sv_assets.mongo import Document
 MOST_VALUES = 50
 MOST_SOURCES = 10
 NEVER = dt.datetime.min.replace(tzinfo=dt.timezone.utc)
+OPEN_END = dt.datetime(2079, 6, 6, tzinfo=dt.timezone.utc)
+"""Ends from here on say that there is none: 9999-12-31, 2099-12-31, or the last day that a smalldatetime holds."""
 NAME_PARTS = ("title", "first", "middle", "last", "full")
 ADDRESS_PARTS = ("kind", "line_1", "line_2", "town", "county", "postcode", "country")
-
-
+_OF_NO_PLACE = {"kind", "country", "valid_from", "valid_to"}
+"""What a feed may give of a row that holds no address."""
 Rank = tuple[float, float, str]
 
 
@@ -163,10 +165,10 @@ def names(said: Said) -> Iterable[Candidate]:
     """Each distinct name, case and blanks aside, as the latest source writes it."""
     found: dict[Hashable, Candidate] = {}
     for record, saying in said:
-        value = {part: _tidy(text) for part in NAME_PARTS if isinstance(text := record["name"].get(part), str)}
+        value = _texts(record["name"], NAME_PARTS)
         if not value:
             continue
-        key = tuple(text.casefold() for text in value.values())
+        key = tuple((part, text.casefold()) for part, text in value.items())
         compared = record["compared"]
         complete = bool(compared.get("last")) + (len(compared.get("first", "")) > 1)
         candidate = _candidate(found, key, value, saying)
@@ -236,7 +238,7 @@ def addresses(said: Said, settings: CustomerSettings) -> Iterable[Candidate]:
     found: dict[Hashable, Candidate] = {}
     for record, of_record, address in rows:
         value, starts, ends = _place(address)
-        if not value:
+        if not value.keys() - _OF_NO_PLACE:
             continue
         own = bool(of_record.rectified) or address["record"] == record["_id"]
         seen = ends or starts or (of_record.seen if own else None)
@@ -251,21 +253,21 @@ def addresses(said: Said, settings: CustomerSettings) -> Iterable[Candidate]:
 
 
 def _place(address: Document) -> tuple[Document, dt.datetime | None, dt.datetime | None]:
-    value: Document = {
-        part: text for part in ADDRESS_PARTS if isinstance(raw := address.get(part), str) and (text := _tidy(raw))
-    }
+    value = _texts(address, ADDRESS_PARTS)
     starts, ends = moment(address.get("valid_from")), moment(address.get("valid_to"))
-    if value and starts:
+    if starts:
         value["valid_from"] = starts
-    if value and ends:
+    if ends:
         value["valid_to"] = ends
-    return value, starts, ends
+    return value, starts, None if ends and ends >= OPEN_END else ends
 
 
 def _place_key(value: Document) -> Hashable:
     line = normalise.address(value.get("line_1"), value.get("line_2"))
-    code = postcode_of(value)
-    return line.text if line else None, code or value.get("town")
+    area = postcode_of(value) or normalise.word(value.get("town", ""))
+    if line is None and area is None:
+        return tuple((part, value[part].casefold()) for part in ADDRESS_PARTS if part in value)
+    return line.text if line else None, area
 
 
 def postcode_of(address: Document) -> str | None:
@@ -286,6 +288,11 @@ def _candidate(
         candidate = found[key] = Candidate(usable)
     candidate.said(saying, value)
     return candidate
+
+
+def _texts(document: Document, parts: tuple[str, ...]) -> Document:
+    """Of these parts those that say something."""
+    return {part: text for part in parts if isinstance(raw := document.get(part), str) and (text := _tidy(raw))}
 
 
 def _tidy(text: str) -> str:

@@ -348,6 +348,49 @@ def test_of_two_ways_to_write_an_address_the_more_trusted_source_has_its_way_and
     assert (golden["value"]["line_1"], golden["system"], golden["key"]) == ("1 High St", "crm", 1)
 
 
+@pytest.mark.parametrize("year", [2079, 2099, 9999])
+def test_an_address_that_ends_in_the_far_future_has_not_ended(year: int) -> None:
+    never = dt.datetime(year, 12, 31, tzinfo=dt.timezone.utc)
+    places = [
+        address(1, valid_from=day(1), valid_to=never),
+        address(2, line_1="2 Low Rd", valid_from=day(0), valid_to=day(2)),
+    ]
+    document = composed(record(1, addresses=places, observed_at=day(3)))
+    assert [(a["status"], a["last_seen"]) for a in document["addresses"]] == [
+        ("preferred", day(1)),
+        ("former", day(2)),
+    ]
+    assert (document["address"]["rule"], document["quality"]["freshness"]) == ("current", 1.0)
+
+
+def test_places_that_are_no_more_than_a_county_are_told_apart() -> None:
+    places = [
+        address(n, line_1=None, postcode=None, county=county) for n, county in enumerate(["Kent", "Essex", "KENT"])
+    ]
+    assert len(composed(record(1, addresses=places))["addresses"]) == 2
+
+
+def test_a_row_of_no_more_than_a_constant_country_is_no_address() -> None:
+    document = composed(record(1, addresses=[address(1, line_1=None, postcode=" ", country="GB", valid_from=day(1))]))
+    assert (document["address"], document["addresses"]) == (None, [])
+
+
+def test_a_town_in_capitals_is_the_same_town() -> None:
+    places = [address(n, postcode=None, town=town) for n, town in enumerate(["Leeds", "LEEDS"])]
+    assert len(composed(record(1, addresses=places))["addresses"]) == 1
+
+
+def test_a_first_name_is_another_name_than_the_same_word_as_a_surname() -> None:
+    names = composed(record(1, {"first": "James"}), record(2, {"last": "James"}))["names"]
+    assert [name["value"] for name in names] == [{"first": "James"}, {"last": "James"}]
+
+
+def test_a_name_of_blanks_is_none() -> None:
+    blank = record(1, {"first": " ", "last": "\t"}, observed_at=day(9))
+    assert composed(blank)["name"] is None
+    assert composed(blank, record(2, {"title": " ", "first": "Jane"}))["name"]["value"] == {"first": "Jane"}
+
+
 def test_the_others_at_the_address_are_the_household() -> None:
     home = {"_id": "1 high st, SW1A 1AA", "customers": ["C1", "C2", "C3"], "records": 4}
     assert composed(record(1), households=[home])["household"] == {"homes": [home["_id"]], "members": ["C2", "C3"]}
