@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.customers import keys, rights, values
@@ -163,17 +164,20 @@ def _consents(given: Iterable[Document], statements: list[Document]) -> list[Doc
         by_use.setdefault(use, [])
     result = []
     for (purpose, channel), told_by_sources in sorted(by_use.items()):
-        answers, rule = rights.applied(told_by_sources, statements, purpose, channel)
-        # A refusal before a permission; of equals the latest, then the first by id.
-        answers.sort(key=lambda c: (c["granted"], -(moment(c["observed_at"]) or values.NEVER).timestamp(), c["_id"]))
+        answers = sorted(rights.applied(told_by_sources, statements, purpose, channel), key=_decisive_first)
         told = [
             {"granted": a["granted"], "observed_at": moment(a["observed_at"]), **origin_of(a)}
             for a in answers[:MOST_SOURCES]
         ]
-        result.append(
-            {"purpose": purpose, "channel": channel, **told[0], "rule": rule or "most_restrictive", "answers": told}
-        )
+        result.append({"purpose": purpose, "channel": channel, **told[0], "rule": answers[0]["rule"], "answers": told})
     return result
+
+
+def _decisive_first(answer: Document) -> tuple[Any, ...]:
+    """A refusal before a permission; of equals what the person said before what sources were told, the latest, the first by id."""
+    said_by_them = answer["rule"] != rights.MOST_RESTRICTIVE
+    at = moment(answer["observed_at"]) or values.NEVER
+    return answer["granted"], answer["rule"] != rights.OBJECTION, not said_by_them, -at.timestamp(), answer["_id"]
 
 
 def _household(known: Known) -> Document | None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bson import Decimal128
 from pymongo import IndexModel
 
 from sv_assets.catalogue.load import Catalogue
@@ -83,14 +84,18 @@ def flag_word(said: Any) -> str:
 
 def yes_or_no(value: Any) -> bool | None:
     """What a legacy value means as an answer; None where it is none."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
     if isinstance(value, str):
-        value = value.strip().casefold()
-        return True if value in _YES else False if value in _NO else None
+        said = " ".join(value.replace("-", " ").split()).casefold()
+        return True if said in _YES else False if said in _NO else None
     return bool(value) if value in (0, 1) else None
 
 
-_YES = frozenset({"y", "yes", "true", "t", "1", "in", "granted"})
-_NO = frozenset({"n", "no", "false", "f", "0", "out", "refused"})
+_YES = frozenset(
+    {"y", "yes", "true", "t", "1", "in", "opted in", "opt in", "granted", "given", "accepted", "subscribed"}
+)
+_NO = frozenset({"n", "no", "false", "f", "0", "out", "opted out", "opt out", "refused", "withdrawn", "declined", "denied", "revoked", "unsubscribed"})  # fmt: skip
 RECORD_INDEX = IndexModel([("record", 1)])
 INTERACTIONS = FactStation(
     "interactions",

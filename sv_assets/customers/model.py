@@ -137,11 +137,14 @@ class Answer(Provenance):
 class Consent(Answer):
     """Whether the customer may be contacted for a purpose over a channel: the most restrictive of all answers."""
 
-    purpose: str
-    channel: str
+    purpose: Annotated[str, Field(description="in lower case")]
+    channel: Annotated[str, Field(description="in lower case")]
     rule: Annotated[
         Literal["most_restrictive", "person_said", "objection"],
-        Field(description="`person_said`: what the customer said last stands over what sources were told before"),
+        Field(
+            description="by which the decisive answer counts; `person_said`: what the customer said last stands over what "
+            "sources were told before"
+        ),
     ]
     answers: Annotated[list[Answer], Field(description="all of them, the decisive one first; at most ten")]
 

@@ -6,6 +6,7 @@ back (`undone`) does not count.
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from pymongo import IndexModel
 
@@ -18,11 +19,13 @@ INDEXES = [IndexModel([("customer_id", 1)])]
 SYSTEM = "privacy"
 EVERY = "*"
 """A statement about every purpose, or every channel."""
+MOST_RESTRICTIVE, PERSON_SAID, OBJECTION = "most_restrictive", "person_said", "objection"
+"""The rules by which an answer on consent counts."""
 
 
-def word(value: object) -> str:
-    """A purpose or channel as it is compared: `Marketing ` and `marketing` are one."""
-    return str(value).strip().casefold()
+def word(value: Any) -> str:
+    """A purpose or channel as it is compared: sources write one in several ways."""
+    return " ".join(str(value).split()).casefold()
 
 
 def are_any(store: Store) -> bool:
@@ -79,7 +82,7 @@ def summary(corrections: list[Document], statements: list[Document]) -> Document
 def may_be_used_for(customer: Document, purpose: str) -> bool:
     """False where the customer restricted the use of their data, or objected to this purpose: for whoever scores or contacts."""
     said = customer.get("rights") or {}
-    return not said.get("restricted") and not {word(purpose), EVERY} & set(map(word, said.get("objections", ())))
+    return not said.get("restricted") and not {word(purpose), EVERY} & {word(o) for o in said.get("objections", ())}
 
 
 def kept_out(store: Store, customer_ids: Iterable[str], purpose: str) -> set[str]:
@@ -90,40 +93,37 @@ def kept_out(store: Store, customer_ids: Iterable[str], purpose: str) -> set[str
     return {customer["_id"] for customer in found if not may_be_used_for(customer, purpose)}
 
 
-def answer_of(statement: Document) -> Document:
-    """A statement on consent, as an answer."""
+def applied(answers: list[Document], statements: Iterable[Document], purpose: str, channel: str) -> list[Document]:
+    """The answers that count for a purpose and channel, each with the `rule` that it counts by.
+
+    What the person said last supersedes what sources were told before it; what a source was told after it counts again. An
+    objection refuses until it is taken back.
+    """
+    mine = [s for s in statements if word(s.get("purpose")) in (purpose, EVERY)]
+    said = [s for s in mine if s["kind"] == "consent" and word(s["channel"]) in (channel, EVERY)]
+    objections = [_answer({**s, "granted": False}, OBJECTION) for s in mine if s["kind"] == "objection"]
+    told = [{**answer, "rule": MOST_RESTRICTIVE} for answer in answers]
+    if objections:
+        return [*objections, *told, *(_answer(s, PERSON_SAID) for s in said)]
+    if not said:
+        return told
+    last = max(said, key=lambda s: (s["at"], s["_id"]))
+    later = [answer for answer in told if (moment(answer["observed_at"]) or NEVER) > last["at"]]
+    return [*later, _answer(last, PERSON_SAID)]
+
+
+def _answer(statement: Document, rule: str) -> Document:
+    """A statement, as an answer."""
     return {
         **provenance(statement, STATEMENTS),
         "granted": statement["granted"],
         "observed_at": statement["at"],
         "_id": statement["_id"],
+        "rule": rule,
     }
-
-
-def applied(
-    answers: list[Document], statements: Iterable[Document], purpose: str, channel: str
-) -> tuple[list[Document], str | None]:
-    """The answers that count for a purpose and channel, and the rule that made them so where a statement did.
-
-    What the person said last supersedes what sources were told before it; what a source was told after it counts again. An
-    objection refuses until it is taken back.
-    """
-    mine = [s for s in statements if word(s.get("purpose")) in (word(purpose), EVERY)]
-    said = [s for s in mine if s["kind"] == "consent" and word(s["channel"]) in (word(channel), EVERY)]
-    objections = [{**answer_of({**s, "granted": False})} for s in mine if s["kind"] == "objection"]
-    if objections:
-        return [*objections, *answers, *map(answer_of, said)], "objection"
-    if not said:
-        return answers, None
-    last = max(said, key=lambda s: (s["at"], s["_id"]))
-    later = [answer for answer in answers if (moment(answer["observed_at"]) or NEVER) > last["at"]]
-    return [*later, answer_of(last)], "person_said"
 
 
 def channels_said(statements: Iterable[Document]) -> set[tuple[str, str]]:
     """The (purpose, channel) that statements name one by one."""
-    return {
-        (word(s["purpose"]), word(s["channel"]))
-        for s in statements
-        if s["kind"] == "consent" and EVERY not in (s["purpose"], s["channel"])
-    }
+    named = {(word(s["purpose"]), word(s["channel"])) for s in statements if s["kind"] == "consent"}
+    return {use for use in named if EVERY not in use}

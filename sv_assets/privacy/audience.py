@@ -53,7 +53,7 @@ def member_of(customer: Document, declared: Audience) -> Document | None:
     channels: Document = {}
     for consent in customer["consents"]:
         kind = declared.channels.get(word(consent["channel"]))
-        if kind is None or word(consent["purpose"]) != declared.purpose or consent["granted"] is not True:
+        if kind is None or word(consent["purpose"]) != word(declared.purpose) or consent["granted"] is not True:
             continue
         to = _reached(customer, kind)
         if to is not None:
@@ -63,7 +63,7 @@ def member_of(customer: Document, declared: Audience) -> Document | None:
             channels[word(consent["channel"])] = {"to": to, "consent": said}
     # The most restrictive of several spellings of one channel counts.
     for consent in customer["consents"]:
-        if consent["granted"] is not True and word(consent["purpose"]) == declared.purpose:
+        if consent["granted"] is not True and word(consent["purpose"]) == word(declared.purpose):
             channels.pop(word(consent["channel"]), None)
     if not channels:
         return None
@@ -130,7 +130,7 @@ def without_consent(store: Store, declared: Audience | None = None) -> tuple[int
 def _is_permitted(consents: list[Document], statements: list[Document], purpose: str, channel: str) -> bool:
     """Somebody said yes, and nobody has said no since the person last spoke for themselves."""
     if any(
-        s["kind"] == "restriction" or (s["kind"] == "objection" and word(s["purpose"]) in (purpose, rights.EVERY))
+        s["kind"] == "restriction" or (s["kind"] == "objection" and word(s["purpose"]) in (word(purpose), rights.EVERY))
         for s in statements
     ):
         return False
@@ -139,15 +139,15 @@ def _is_permitted(consents: list[Document], statements: list[Document], purpose:
             s
             for s in statements
             if s["kind"] == "consent"
-            and word(s["purpose"]) in (purpose, rights.EVERY)
-            and word(s["channel"]) in (channel, rights.EVERY)
+            and word(s["purpose"]) in (word(purpose), rights.EVERY)
+            and word(s["channel"]) in (word(channel), rights.EVERY)
         ),
         key=lambda s: (s["at"], s["_id"]),
     )
     answers = [
         (c["observed_at"], c["granted"])
         for c in consents
-        if word(c["purpose"]) == purpose and word(c["channel"]) == channel
+        if word(c["purpose"]) == word(purpose) and word(c["channel"]) == word(channel)
     ]
     if own:
         since = own[-1]["at"]

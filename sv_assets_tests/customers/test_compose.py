@@ -15,6 +15,7 @@ from sv_assets.customers.compose import Known, Rules, compose
 from sv_assets.customers.contacts import yes_or_no
 from sv_assets.customers.history import changes_between, composed_part, undo
 from sv_assets.customers.model import Customer
+from sv_assets.customers.rights import may_be_used_for
 from sv_assets.customers.settings import load_settings as load_customer_settings
 from sv_assets.customers.values import MOST_SOURCES, MOST_VALUES
 from sv_assets.identity.compared import Description, PostalAddress, compared_form, exchange_of
@@ -98,6 +99,7 @@ def address(number: int, **known: Any) -> Document:
 
 def composed(*records: Document, rules: Rules = RULES, **facts: list[Document]) -> Document:
     known = Known("C1", rules, list(records), facts.get("consents", []), facts.get("households", []))
+    known.statements = facts.get("statements", [])
     for order in facts.get("orders", []):
         known.activity.add_order(order)
     for interaction in facts.get("interactions", []):
@@ -240,6 +242,35 @@ def test_a_refusal_by_any_record_wins() -> None:
         ("email", False, 3, "most_restrictive"),
         ("sms", True, 4, "most_restrictive"),
     ]
+
+
+def statement(number: int, kind: str, **said: Any) -> Document:
+    return {"_id": f"r-{number}", "kind": kind, "purpose": "Marketing", "at": day(number), **said}
+
+
+def test_a_purpose_and_a_channel_written_in_two_ways_are_one() -> None:
+    given = [consent(1, True), consent(2, False, purpose=" Marketing", channel="EMAIL ")]
+    assert [(c["purpose"], c["channel"], c["granted"]) for c in composed(record(1), consents=given)["consents"]] == [
+        ("marketing", "email", False)
+    ]
+    said = [statement(3, "consent", channel="Email", granted=True)]
+    (one,) = composed(record(1), consents=given, statements=said)["consents"]
+    assert (one["granted"], one["key"], one["rule"]) == (True, "r-3", "person_said")
+
+
+def test_the_rule_of_a_consent_is_that_of_the_answer_that_decided() -> None:
+    said = [statement(3, "consent", channel="email", granted=True)]
+    (later,) = composed(record(1), consents=[consent(5, False)], statements=said)["consents"]
+    assert (later["granted"], later["system"], later["rule"]) == (False, "crm", "most_restrictive")
+    objects = [*said, statement(4, "objection")]
+    (refused,) = composed(record(1), consents=[consent(5, False)], statements=objects)["consents"]
+    assert (refused["key"], refused["rule"], len(refused["answers"])) == ("r-4", "objection", 3)
+
+
+def test_an_objection_counts_however_its_purpose_is_written() -> None:
+    customer = composed(record(1), statements=[statement(4, "objection", purpose="Marketing ")])
+    assert may_be_used_for(customer, "marketing") is False
+    assert may_be_used_for(customer, "fraud") is True
 
 
 def test_the_latest_orders_are_shown_and_all_are_counted() -> None:
@@ -420,6 +451,11 @@ def test_any_moment_can_be_ordered(moment: Any) -> None:
         ("Y", True),
         (" no ", False),
         ("F", False),
+        (Decimal128("1"), True),
+        (Decimal128("0"), False),
+        (Decimal128("NaN"), None),
+        ("Opted-Out", False),
+        ("withdrawn", False),
         ("maybe", None),
         (2, None),
         ("", None),
