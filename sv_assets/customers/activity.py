@@ -8,13 +8,13 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from bson import Decimal128
 
 from sv_assets.customers.settings import CustomerSettings
-from sv_assets.customers.values import NEVER, moment, origin_of
+from sv_assets.customers.values import NEVER, moment, origin_of, rank
 from sv_assets.mongo import Document
 
 LATEST = 20
@@ -34,11 +34,15 @@ class Amount(NamedTuple):
         return Amount(self.units * 10 ** (places - self.places) + other.units * 10 ** (places - other.places), places)
 
     def stored(self) -> Decimal128:
-        """As MongoDB holds it (IEEE 754-2008 decimal128, binary integer significand)."""
+        """As MongoDB holds it (IEEE 754-2008 decimal128, binary integer significand), rounded where 34 digits are too few."""
+        if abs(self.units) >= _LIMIT:
+            return Decimal128(_ROUNDED.create_decimal(Decimal(self.units).scaleb(-self.places, _EXACT)))
         bits = abs(self.units) | (_BIAS - self.places) << 113 | (self.units < 0) << 127
         return Decimal128.from_bid(bits.to_bytes(16, "little"))
 
 
+_LIMIT = 10**34
+_ROUNDED, _EXACT = Context(prec=34), Context(prec=100)
 _BIAS = 6176
 _SIGNIFICAND = (1 << 113) - 1
 _NOTHING = Amount(0, 0)
@@ -98,7 +102,7 @@ class Activity:
             self.first_at = at if self.first_at is None else min(self.first_at, at)
             self.last_at = at if self.last_at is None else max(self.last_at, at)
         total = amount(order["total"])
-        sums = self.sums["" if order["currency"] is None else str(order["currency"])]
+        sums = self.sums[currency_of(order["currency"])]
         sums.orders += 1
         sums.spend = sums.spend.plus(total or _NOTHING)
         sums.refunds = sums.refunds.plus(_refunded(order))
@@ -194,14 +198,17 @@ def _latest_by_parcel(events: Iterable[Document]) -> dict[str, Document]:
 
 def _newest_status(events: Iterable[Document]) -> str | None:
     newest = max(events, key=_when, default=None)
-    return None if newest is None else str(newest["status"])
+    return None if newest is None or newest["status"] is None else str(newest["status"])
 
 
-def _when(event: Document) -> tuple[dt.datetime, Decimal, str]:
-    """Of events of one moment the number that the carrier gave them decides."""
-    said = event.get("sequence")
-    number = _NOTHING if said is None else amount(said) or _NOTHING
-    return moment(event["at"]) or NEVER, Decimal(number.units).scaleb(-number.places), str(event["record"])
+def _when(event: Document) -> tuple[dt.datetime, tuple[int, Any], str]:
+    """Of events of one moment the later is that of the higher number in its sequence, where there is one."""
+    return moment(event["at"]) or NEVER, rank(event.get("sequence")), str(event["record"])
+
+
+def currency_of(value: Any) -> str:
+    """A currency as sums are made by it: sources write one in several ways. Empty where an order says none."""
+    return "" if value is None else str(value).strip().upper()
 
 
 def _word(value: Any) -> str:
@@ -211,7 +218,7 @@ def _word(value: Any) -> str:
 def amount(value: Any) -> Amount | None:
     """An amount of money; None for what is none (text in a legacy column), which adds nothing.
 
-    No amount has more than twenty digits before the point or ten after it.
+    No amount has more than twenty digits before the point or after it: what floats add to 59.97 still counts.
     """
     if isinstance(value, Decimal128):
         bits = int.from_bytes(value.bid, "little")
@@ -230,7 +237,7 @@ def amount(value: Any) -> Amount | None:
         if len(read.digits) > MOST_DIGITS:  # Python refuses to read a number of thousands of them
             return None
         units = int("".join(map(str, read.digits))) * (-1 if read.sign else 1)
-    if not -10 <= exponent <= 20:
+    if not -20 <= exponent <= 20:
         return None
     found = Amount(units * 10 ** max(exponent, 0), max(-exponent, 0))
     return found if abs(found.units) < 10 ** (20 + found.places) else None

@@ -158,9 +158,9 @@ class Flag(Provenance):
 
 
 class Totals(Part):
-    """What was ordered and given back in one currency. An order that says none counts under an empty one."""
+    """What was ordered, cancelled orders too, and given back in one currency. An order that says none counts under an empty one."""
 
-    currency: str
+    currency: Annotated[str, Field(description="in capitals")]
     orders: int
     spend: Decimal128
     refunds: Decimal128

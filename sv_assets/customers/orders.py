@@ -1,12 +1,9 @@
 """Orders: header, lines, payments, refunds and delivery events of one order in one document, whatever came first."""
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
-from bson import Decimal128
 from pymongo import IndexModel
 
 from sv_assets.catalogue.entry import Entry, FieldSpec
@@ -16,6 +13,7 @@ from sv_assets.catalogue.source import Source
 from sv_assets.customers import keys
 from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin
 from sv_assets.customers.queries import INDEXES
+from sv_assets.customers.values import rank
 from sv_assets.identity.party import party_of, reference_value, row_version
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.mongo import Document, Store, find_many
@@ -182,20 +180,7 @@ def _place(source: Source, header: Document, fields: PlaceFields | None) -> Docu
 
 def _in_order_of(name: str) -> Any:
     fields = _SORTED_BY[name]
-    return lambda part: ([_rank(part.get(field)) for field in fields], part["record"])
-
-
-def _rank(value: Any) -> tuple[int, Any]:
-    """What sorts values of any kind: numbers, moments, text, all others, and nothing at last. Messages may mix them."""
-    if isinstance(value, Decimal128):
-        value = value.to_decimal()
-    if isinstance(value, (int, float, Decimal)):
-        return (0, value) if value == value else (3, "NaN")
-    if isinstance(value, dt.datetime):
-        return 1, value
-    if isinstance(value, str):
-        return 2, value
-    return (4, 0) if value is None else (3, repr(value))
+    return lambda part: ([rank(part.get(field)) for field in fields], part["record"])
 
 
 def _part_feeds(source: Source) -> list[tuple[str, OrderReference]]:

@@ -7,7 +7,10 @@ one value is ahead, and the criterion that decided is told beside it.
 import datetime as dt
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
+
+from bson import Decimal128
 
 from sv_assets.customers.settings import Criterion, CustomerSettings
 from sv_assets.identity import normalise
@@ -21,6 +24,7 @@ OPEN_END = dt.datetime(2079, 6, 6, tzinfo=dt.timezone.utc)
 """Ends from here on say that there is none: 9999-12-31, 2099-12-31, or the last day that a smalldatetime holds."""
 NAME_PARTS = ("title", "first", "middle", "last", "full")
 ADDRESS_PARTS = ("kind", "line_1", "line_2", "town", "county", "postcode", "country")
+_LONGEST_NUMBER = 34
 _OF_NO_PLACE = {"kind", "country", "valid_from", "valid_to"}
 """What a feed may give of a row that holds no address."""
 Rank = tuple[float, float, str]
@@ -311,3 +315,27 @@ def moment(value: Any) -> dt.datetime | None:
     except OverflowError:  # in the first or last hours that there are, of a zone in which those are others
         return None
     return at.replace(microsecond=at.microsecond // 1000 * 1000)  # BSON keeps milliseconds
+
+
+def rank(value: Any) -> tuple[int, Any]:
+    """What sorts values of any kind: numbers, moments, text, all others, and nothing at last.
+
+    Sources mix them: a number or a moment counts as one also where a message or a column of text gives it.
+    """
+    if isinstance(value, str):
+        value = _meant(value)
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if isinstance(value, (int, float, Decimal)):
+        return (3, "NaN") if Decimal(value).is_nan() else (0, value)
+    if isinstance(value, dt.datetime):
+        return 1, value
+    if isinstance(value, str):
+        return 2, value
+    return (4, 0) if value is None else (3, repr(value))
+
+
+def _meant(text: str) -> int | dt.datetime | str:
+    if len(text) <= _LONGEST_NUMBER and text.isascii() and text.isdigit():
+        return int(text)
+    return moment(text) or text

@@ -15,6 +15,7 @@ from pymongo.collection import Collection
 from sv_assets.catalogue.entry import Const
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
+from sv_assets.customers.activity import currency_of
 from sv_assets.identity.party import reference_value
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.mongo import Document, Store
@@ -73,9 +74,9 @@ def customers_add_up(store: Store) -> Result:
     orders, customers = store.single_view["orders"], store.single_view["customers"]
     owned: Document = {"customer_id": {"$ne": None}}
     group = {"_id": "$currency", "rows": {"$sum": 1}, "total": {"$sum": "$total"}}
-    spent_sums = {
-        g["_id"] or "": _decimal(g["total"]) for g in orders.aggregate([{"$match": owned}, {"$group": group}])
-    }
+    spent_sums: dict[str, Decimal] = defaultdict(Decimal)
+    for found in orders.aggregate([{"$match": owned}, {"$group": group}]):
+        spent_sums[currency_of(found["_id"])] += _decimal(found["total"])
     unwound: list[Document] = [
         {"$unwind": "$orders.totals"},
         {"$group": {"_id": "$orders.totals.currency", "total": {"$sum": "$orders.totals.spend"}}},
@@ -88,7 +89,7 @@ def customers_add_up(store: Store) -> Result:
         return _result(CUSTOMERS, [], right, figures)
     spent: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for order in orders.find(owned, {"customer_id": 1, "currency": 1, "total": 1}).batch_size(10_000):
-        spent[order["customer_id"], order.get("currency") or ""] += _decimal(order.get("total"))
+        spent[order["customer_id"], currency_of(order.get("currency"))] += _decimal(order.get("total"))
     said: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for customer in customers.find({}, {"orders.totals": 1}).batch_size(10_000):
         for total in customer["orders"]["totals"]:

@@ -297,16 +297,32 @@ def test_the_status_of_a_delivery_is_its_latest_event() -> None:
     assert [o["delivery"] for o in latest] == [None, "delivered"]
 
 
-def test_of_delivery_events_of_one_minute_the_last_by_number_counts() -> None:
-    at = "2026-11-03T09:00:00Z"
+def test_of_events_of_one_moment_the_higher_number_is_the_later() -> None:
     events = [
-        {"at": at, "parcel": 1, "sequence": 9, "status": "out_for_delivery", "record": "z"},
-        {"at": at, "parcel": 1, "sequence": 10, "status": "delivered", "record": "a"},
+        {"at": day(3), "sequence": number, "status": status, "record": f"r:{number}"}
+        for number, status in (("10", "delivered"), (9, "dispatched"))
     ]
-    for some in (events, events[::-1]):
-        document = composed(record(1), orders=[order(1, deliveries=some)])
-        assert document["orders"]["latest"][0]["delivery"] == "delivered"
-        assert document["open_issues"]["count"] == 0
+    document = composed(record(1), orders=[order(1, deliveries=events)])
+    assert document["orders"]["latest"][0]["delivery"] == "delivered"
+    assert document["open_issues"]["count"] == 0
+
+
+def test_an_event_without_a_status_has_none() -> None:
+    events = [{"at": day(3), "status": None, "record": "r"}]
+    assert composed(record(1), orders=[order(1, deliveries=events)])["orders"]["latest"][0]["delivery"] is None
+
+
+def test_a_currency_written_in_two_ways_is_one() -> None:
+    orders = [order(n, currency=currency) for n, currency in enumerate(["GBP", "gbp", "GBP ", "EUR", None])]
+    totals = composed(record(1), orders=orders)["orders"]["totals"]
+    assert [(t["currency"], t["orders"]) for t in totals] == [("", 1), ("EUR", 1), ("GBP", 3)]
+
+
+def test_what_floats_made_of_an_amount_counts_and_sums_hold_what_34_digits_can() -> None:
+    amounts = [59.970000000000006, Decimal128("0.00000000000000000001"), Decimal128("99999999999999999999.5")]
+    summary = composed(record(1), orders=[order(n, total=a) for n, a in enumerate(amounts)])["orders"]
+    assert [o["total"].to_decimal() for o in reversed(summary["latest"])][:1] == [Decimal("59.970000000000006")]
+    assert summary["totals"][0]["spend"].to_decimal() == Decimal("100000000000000000059.4700000000000")
 
 
 def test_what_has_not_arrived_and_is_not_settled_is_an_open_issue() -> None:

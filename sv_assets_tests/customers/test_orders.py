@@ -9,6 +9,7 @@ from bson import Decimal128
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
 from sv_assets.mongo import Document, Store
+from sv_assets.quality.money import customers_add_up
 from sv_assets_tests.retailer import Retailer, day, written
 
 
@@ -241,6 +242,27 @@ def test_parts_with_values_of_different_kinds_keep_one_order(shop: Retailer) -> 
     before = parts(shop.the_order(1))
     assert written([refresh_facts(shop.store, shop.catalogue, ORDERS, full=True)]) == 0
     assert parts(shop.the_order(1)) == before
+
+
+def test_parts_stand_in_the_order_of_their_moments_however_a_message_writes_them(shop: Retailer) -> None:
+    shop.order(1, GuestLastName="Smith")
+    moments = ("2026-11-01T09:00:00.500Z", "2026-11-01T09:00:00Z", "2026-11-01T10:30:00+02:00", "2026-11-01T09:00:01Z")
+    events = [delivery(f"e{n}", 1, 1, status) for n, status in enumerate("cbad")]
+    shop.land("delivery.delivery_events", *({**e, "occurred_at": at} for e, at in zip(events, moments, strict=True)))
+    shop.run()
+    assert parts(shop.the_order(1))["deliveries"] == ["a", "b", "c", "d"]
+
+
+def test_money_of_floats_in_a_currency_written_in_two_ways_adds_up(shop: Retailer) -> None:
+    shop.account(11, "Jane", "Smith")
+    for number, (currency, total) in enumerate([("GBP", 59.970000000000006), ("gbp ", 0.1), ("GBP", 0.2)], start=1):
+        shop.order(number, AccountId=11, CurrencyCode=currency, GrandTotal=total)
+    shop.run()
+    (total,) = shop.the_customer()["orders"]["totals"]
+    assert (total["currency"], str(total["spend"])) == ("GBP", "60.270000000000006")
+    assert customers_add_up(shop.store).passed
+    shop.store.single_view["orders"].update_many({}, {"$set": {"total": 1}})
+    assert not customers_add_up(shop.store).passed
 
 
 def test_an_unchanged_row_read_again_writes_nothing(shop: Retailer) -> None:
