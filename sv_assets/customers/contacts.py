@@ -35,25 +35,29 @@ def interaction_of(catalogue: Catalogue, source: Source, row: Document) -> list[
 
 
 def consents_of(catalogue: Catalogue, source: Source, row: Document) -> list[Document]:
-    """The consents that a row or message gives or refuses; one that does not say is left out."""
-    consents = []
+    """The consents that a row or message gives or refuses; one that does not say is left out.
+
+    Where it answers one question twice, the refusal counts.
+    """
+    consents: dict[str, Document] = {}
     for feed in source.entry.feeds.consent:
         purpose, channel = field_value(source, row, feed.purpose), field_value(source, row, feed.channel)
         granted = yes_or_no(field_value(source, row, feed.granted))
         if granted is None:
             continue  # it does not say, or says it in words that are neither yes nor no
-        consents.append(
-            {
-                "_id": f"{source.record_id(key_text(row['_id']))}#{purpose}/{channel}",
-                **origin(source, row),
-                "purpose": purpose,
-                "channel": channel,
-                "granted": granted,
-                "observed_at": field_value(source, row, feed.observed_at),
-                "party": party_of(catalogue, source, feed.party, row),
-            }
-        )
-    return consents
+        identifier = f"{source.record_id(key_text(row['_id']))}#{purpose}/{channel}"
+        if identifier in consents and granted:
+            continue
+        consents[identifier] = {
+            "_id": identifier,
+            **origin(source, row),
+            "purpose": purpose,
+            "channel": channel,
+            "granted": granted,
+            "observed_at": field_value(source, row, feed.observed_at),
+            "party": party_of(catalogue, source, feed.party, row),
+        }
+    return list(consents.values())
 
 
 def flags_of(catalogue: Catalogue, source: Source, row: Document) -> list[Document]:

@@ -21,6 +21,8 @@ from sv_assets.sources.keys import key_text
 
 PARTS = {"order_line": "lines", "payment": "payments", "refund": "refunds", "delivery": "deliveries"}
 """By feed, the list of the order document that its rows stand in."""
+_LONGEST = 19
+"""So many digits are no number of 64 bits any more."""
 _SORTED_BY = {
     "lines": ("line",),
     "payments": ("paid_at",),
@@ -65,7 +67,10 @@ def _headers_of(
         path = reference.id or reference.number or ""
         values = {v for row in rows if (v := reference_value(source, row, path)) is not None}
         field = "_id" if reference.id else _number_field(order_source)
-        found = {d["_id"]: d for d in find_many(store.landing[order_source.key], field, values)}
+        found = {
+            d["_id"]: d
+            for d in find_many(store.landing[order_source.key], field, _as_kept(values, source, order_source))
+        }
         if _may_move(source, reference):
             records = [source.record_id(key_text(row["_id"])) for row in rows]
             before = {d["key"] for d in find_many(store.single_view["orders"], "records", records, {"key": 1})}
@@ -79,24 +84,30 @@ def _headers_of(
 
 def _parts_of(
     store: Store, catalogue: Catalogue, order_source: Source, headers: list[Document], used: dict[str, list[Document]]
-) -> dict[Any, dict[str, list[Document]]]:
-    """By the key of the order row (as text, so that numbers of different types meet), its parts by the list they stand in. The rows read are added to `used`."""
+) -> dict[str, dict[str, list[Document]]]:
+    """By the key of the order row (as text, so that numbers of different types meet), its parts by the list they stand in.
+
+    The rows read are added to `used`.
+    """
     assert order_source.entry.feeds.order is not None
-    number_of = {h["_id"]: field_value(order_source, h, order_source.entry.feeds.order.number) for h in headers}
-    by_number: dict[Any, list[Any]] = defaultdict(list)
-    for identifier, number in number_of.items():
-        by_number[number].append(identifier)
-    parts: dict[Any, dict[str, list[Document]]] = defaultdict(lambda: defaultdict(list))
+    by_key = {key_text(header["_id"]): header["_id"] for header in headers}
+    by_number: dict[str, list[str]] = defaultdict(list)
+    numbers: set[Any] = set()
+    for header in headers:
+        number = reference_value(order_source, header, order_source.entry.feeds.order.number)
+        if number is not None:
+            numbers.add(number)
+            by_number[key_text(number)].append(key_text(header["_id"]))
+    parts: dict[str, dict[str, list[Document]]] = defaultdict(lambda: defaultdict(list))
     for source in catalogue.sources:
         for feed, reference in _part_feeds(source):
             if catalogue.order_source(reference.system or source.system) != order_source:
                 continue
             path = reference.id or reference.number or ""
-            wanted = list(number_of) if reference.id else [n for n in by_number if n is not None]
             found = find_many(
                 store.landing[source.key],
                 field_path(source, path),
-                wanted,
+                _as_kept(by_key.values() if reference.id else numbers, source, order_source),
                 _columns(source, feed, path),
                 size=BATCH_ROWS,
             )
@@ -104,11 +115,24 @@ def _parts_of(
                 used[source.key].append(row)
                 if row["_sv"]["deleted"]:
                     continue
-                value = reference_value(source, row, path)
+                value = key_text(reference_value(source, row, path))
                 part = _part(source, feed, row)
-                for identifier in [value] if reference.id else by_number[value]:
-                    parts[key_text(identifier)][PARTS[feed]].append(part)
+                for identifier in [value] if reference.id else by_number.get(value, ()):
+                    parts[identifier][PARTS[feed]].append(part)
     return parts
+
+
+def _as_kept(values: Iterable[Any], source: Source, order_source: Source) -> set[Any]:
+    """What keys or numbers may stand as: of another system whole numbers also as text, and the other way round."""
+    found = set(values)
+    if source.system == order_source.system:
+        return found
+    for value in list(found):
+        if isinstance(value, int):
+            found.add(str(value))
+        elif isinstance(value, str) and len(value) < _LONGEST and value.isdecimal() and str(int(value)) == value:
+            found.add(int(value))
+    return found
 
 
 def _fields(source: Source, feed: str) -> dict[str, FieldSpec]:
