@@ -11,7 +11,7 @@ from typing import Any
 from sv_assets.identity import normalise
 from sv_assets.identity.normalise.words import folded
 from sv_assets.mongo import Document
-from sv_assets.sources.keys import key_text
+from sv_assets.sources.keys import key_text, key_value
 
 MOST = 1000
 MADE_OF = {
@@ -45,7 +45,7 @@ def of_customer(records: Iterable[Document], account_sources: frozenset[str]) ->
         for number in (*form.get("mobiles", ()), *form.get("lines", ())):
             strong.add(f"phone:{number}")
             weak.add(phone_end(number))
-        if record["source"] in account_sources:
+        if record["source"] in account_sources and says_something(key_text(record["key"])):
             strong.add(account(key_text(record["key"])))
         first, last = form.get("first"), form.get("last")
         if last:
@@ -70,8 +70,14 @@ def of_customer(records: Iterable[Document], account_sources: frozenset[str]) ->
 
 def of_order(number: Any, deliveries: Iterable[Document]) -> list[str]:
     """The keys of an order: its number, and the references of its parcels."""
-    references = {reference for event in deliveries if (reference := event.get("reference")) is not None}
-    return sorted({*([] if number is None else [order(number)]), *(delivery(r) for r in references)})
+    references = [event.get("reference") for event in deliveries]
+    numbers = [order(number)] if says_something(number) else []
+    return sorted({*numbers, *(delivery(reference) for reference in references if says_something(reference))})
+
+
+def says_something(value: Any) -> bool:
+    """False for what is no number to ask by: nothing, or punctuation."""
+    return value is not None and bool(_code(value))
 
 
 def phone_end(number: str) -> str:
@@ -109,7 +115,7 @@ def delivery(reference: Any) -> str:
 
 def _code(value: Any) -> str:
     """A number as people read it out: case, blanks and hyphens do not matter."""
-    text = folded(str(value))
+    text = folded(str(key_value(value)))
     return text if text.isalnum() else "".join(ch for ch in text if ch.isalnum())
 
 

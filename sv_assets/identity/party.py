@@ -180,18 +180,18 @@ def _quotes_of(work: _Work, source: Source, rows: list[Document]) -> dict[Any, l
         orders = work.catalogue.order_source(reference.system or source.system)
         feed = orders.entry.feeds.order
         assert feed is not None
-        named = {row["_id"]: field_value(source, row, reference.number or reference.id) for row in rows}
-        wanted = {value for value in named.values() if value is not None and not isinstance(value, (dict, list))}
+        named = {row["_id"]: reference_value(source, row, reference.number or reference.id or "") for row in rows}
+        wanted = {value for value in named.values() if value is not None}
         column = field_path(orders, feed.number) if reference.number else "_id"
         placed = {
-            field_value(orders, order, feed.number) if reference.number else order["_id"]: party_of(
+            reference_value(orders, order, feed.number) if reference.number else order["_id"]: party_of(
                 work.catalogue, orders, feed.party, order
             )
             for order in find_many(work.store.landing[orders.key], column, wanted)
             if not order["_sv"]["deleted"] and "erased" not in order["_sv"]
         }
         for row, value in named.items():
-            if not isinstance(value, (dict, list)) and value in wanted:
+            if value in wanted:
                 found[row].append({"number": f"{orders.key}:{value}", "record": placed.get(value)})
     return found
 
@@ -200,7 +200,9 @@ def _who_quotes(work: _Work, orders: Source, rows: list[Document]) -> list[Docum
     """The party records that name one of these orders, made anew."""
     feed = orders.entry.feeds.order
     assert feed is not None
-    numbers = {f"{orders.key}:{value}" for row in rows for value in (field_value(orders, row, feed.number), row["_id"])}
+    numbers = {
+        f"{orders.key}:{value}" for row in rows for value in (reference_value(orders, row, feed.number), row["_id"])
+    }
     keys: dict[str, set[Any]] = defaultdict(set)
     for record in find_many(work.store.identity["party_records"], "quotes.number", numbers, {"source": 1, "key": 1}):
         keys[record["source"]].add(record["key"])

@@ -7,8 +7,9 @@ import pytest
 from bson import Decimal128, Int64
 
 from sv_assets.catalogue import load_catalogue
+from sv_assets.customers import find
 from sv_assets.mongo import Document, Store
-from sv_assets_tests.retailer import Retailer, day
+from sv_assets_tests.retailer import OFFICER, Retailer, day
 
 DECLARED = """
 type: sv_assets.components.SqlServerSystem
@@ -24,6 +25,11 @@ attributes:
       feeds:
         party: {name: {full: Holder}}
         order: {number: Number, placed_at: At, total: Total, party: self}
+    - name: dbo.Call
+      key: [Id]
+      capture: {mode: snapshot}
+      feeds:
+        party: {name: {full: Caller}, quotes: [{number: OrderNumber}]}
     - name: dbo.Choice
       key: [Id]
       capture: {mode: snapshot}
@@ -106,6 +112,16 @@ def test_an_order_message_with_a_strange_number_stops_only_itself(shop: Retailer
     assert orders.keys() == {"app.app_orders:O1", "app.app_orders:O2"}
     assert "app.app_payments:P" in [p["record"] for p in orders["app.app_orders:O1"]["payments"]]
     assert shop.waiting() == {}
+
+
+def test_an_order_of_a_numeric_number_is_quoted_and_found_by_it(shop: Retailer) -> None:
+    shop.land("till.call", {"Id": 1, "Caller": "Jane Smith", "OrderNumber": Decimal128("1001")})
+    shop.land("till.receipt", receipt(Decimal128("1001.0")))
+    shop.run()
+    call = shop.store.identity["party_records"].find_one({"_id": "till.call:1"})
+    assert call is not None
+    assert [quote["record"] for quote in call["quotes"]] == ["till.receipt:7"]
+    assert [found.reason for found in find.customers(shop.store, order="1001", actor=OFFICER)] == ["order number"]
 
 
 def test_a_row_that_answers_one_question_twice_refuses_if_either_does(shop: Retailer) -> None:
