@@ -24,7 +24,8 @@ def find(
     house: Annotated[str | None, typer.Option(help="House number or name, together with --postcode.")] = None,
     surname: Annotated[str | None, typer.Option(help="Surname, together with --postcode.")] = None,
     name: Annotated[
-        str | None, typer.Option(help="First name and surname, together with --town, --postcode or --born.")
+        str | None,
+        typer.Option(help="First name and surname, together with --town, --postcode, --born or anything else."),
     ] = None,
     town: Annotated[str | None, typer.Option(help="Town, together with --name.")] = None,
     born: Annotated[str | None, typer.Option(help="Date of birth (1980-03-07), together with --name.")] = None,

@@ -16,6 +16,7 @@ from sv_assets.contact_centre.cards import COLLECTION
 from sv_assets.contact_centre.reasons import holding
 from sv_assets.contact_centre.settings import load_settings
 from sv_assets.customers import find
+from sv_assets.customers.keys import asked
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.sealing import is_sealed, opened
 
@@ -28,6 +29,7 @@ def by_id(
     store: Store, customer_id: str, *, actor: Actor, call: str | None = None, at: dt.datetime | None = None
 ) -> Document | None:
     """The card of a customer, by its id or an alias, as the actor may see it `at` a moment (now). Raises as `cards`."""
+    asked("customer", customer_id)
     attempt = Attempt(("customer",), call)
     allowed = permission(store, actor, CARD, attempt)
     card = store.contact_centre[COLLECTION].find_one({"_id": customer_id})

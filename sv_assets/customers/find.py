@@ -91,10 +91,28 @@ class Question:
     town: str | None = None
     born: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for what is no text."""
+        for part in self.kinds:
+            keys.asked(part, getattr(self, part))
+
     @property
     def kinds(self) -> tuple[str, ...]:
         """What is asked by, without the values."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name))
+
+    @property
+    def person(self) -> PersonName | None:
+        """The name that is said; the surname, where it is said by itself."""
+        said = normalise.person_name(full=self.name) if self.name else None
+        if self.surname:
+            said = (said or PersonName())._replace(last=normalise.person_name(last=self.surname).last)
+        return said
+
+    @property
+    def is_by_name(self) -> bool:
+        """True if the name is part of what is looked for by a key."""
+        return bool(self.town or self.born or self.postcode)
 
     def clues(self) -> Iterator[_Clue]:
         """The keys of customers to ask by. Raises ConfigurationError for what is not what it should be."""
@@ -106,9 +124,9 @@ class Question:
         if self.phone:
             yield _phone(self.phone)
         if self.account and not _RECORD_ID.fullmatch(self.account):
-            yield _Clue(keys.account(self.account), "account number", 3)
-        person = normalise.person_name(full=self.name) if self.name else None
-        surname = normalise.person_name(last=self.surname).last if self.surname else person and person.last
+            yield _Clue(keys.account(_number("account", self.account)), "account number", 3)
+        person = self.person
+        surname = person and person.last
         if self.postcode:
             yield from _postcode(self.postcode, surname, self.house)
         if self.town:
@@ -118,7 +136,7 @@ class Question:
             yield _Clue(keys.name_town(person.first, person.last, town), "name and town", 1)
         if self.born:
             yield _born(self.born, person)
-        elif (self.name or self.surname) and not self.postcode and not self.town:
+        elif not set(self.kinds) - {"name", "surname"} and self.kinds:
             raise ConfigurationError(
                 "A name alone finds too many. Give the town, the postcode or the date of birth with it."
             )
@@ -154,8 +172,9 @@ def by_id(store: Store, customer_id: str, *, actor: Actor) -> Document | None:
 
 
 def stored(store: Store, customer_id: str) -> Document | None:
-    """The whole document, for stations: nobody is to be shown it."""
+    """The whole document, for stations: nobody is to be shown it. Raises ConfigurationError for what is no id."""
     customers = store.single_view["customers"]
+    keys.asked("customer", customer_id)
     return customers.find_one({"_id": customer_id}) or customers.find_one({"_id": resolve(store, customer_id)})
 
 
@@ -185,13 +204,29 @@ def search(store: Store, question: Question) -> list[Found]:
         for document in found.values():
             for key in by_key.keys() & set(document["keys"]):
                 reasons[document["_id"]][by_key[key].reason] = by_key[key].strength
-    for identifier, reason in _by_reference(store, question):
-        reasons[identifier][reason] = 3
-    missing = reasons.keys() - found.keys()
-    found.update({document["_id"]: document for document in find_many(store.single_view["customers"], "_id", missing)})
+    by_reference = list(_by_reference(store, question))
+    found.update(_customers(store, {identifier for identifier, _ in by_reference} - found.keys()))
+    gone = {identifier: resolve(store, identifier) for identifier, _ in by_reference if identifier not in found}
+    found.update(_customers(store, set(gone.values()) - found.keys()))  # merged, and its orders do not say so yet
+    for identifier, reason in by_reference:
+        reasons[gone.get(identifier, identifier)][reason] = 3
+    if (person := question.person) and not question.is_by_name:
+        for identifier, document in found.items():
+            if _goes_by(document, person):
+                reasons[identifier]["name"] = 1
     if not clues and not any((question.customer, question.order, question.delivery, question.account)):
         raise ConfigurationError("Say something to find somebody by: `sv find --help` lists what there is.")
     return sorted((_found(document, reasons[i]) for i, document in found.items()), key=_best_first)[:MOST]
+
+
+def _customers(store: Store, ids: Iterable[str]) -> dict[str, Document]:
+    return {document["_id"]: document for document in find_many(store.single_view["customers"], "_id", ids)}
+
+
+def _goes_by(customer: Document, person: PersonName) -> bool:
+    """True if one of the customer's names is the one said, as far as it is said."""
+    names = (normalise.person_name(**known["value"]) for known in customer["names"])
+    return any(person.last == n.last and person.first in (None, n.first) for n in names if n.last)
 
 
 def _by_reference(store: Store, question: Question) -> Iterable[tuple[str, str]]:
@@ -201,12 +236,21 @@ def _by_reference(store: Store, question: Question) -> Iterable[tuple[str, str]]
     if question.account and _RECORD_ID.fullmatch(question.account):
         for identifier in current_ids(store, [question.account]).values():
             yield identifier, "record"
-    asked = [(keys.order(question.order), "order number")] if question.order else []
-    asked += [(keys.delivery(question.delivery), "delivery reference")] if question.delivery else []
+    asked = [(keys.order(_number("order", question.order)), "order number")] if question.order else []
+    if question.delivery:
+        asked.append((keys.delivery(_number("delivery", question.delivery)), "delivery reference"))
     for key, reason in asked:
         for order in store.single_view["orders"].find({"keys": key}, {"customer_id": 1}).limit(MOST):
             if order["customer_id"]:
                 yield order["customer_id"], reason
+
+
+def _number(part: str, said: str) -> str:
+    if not keys.says_something(said):
+        raise ConfigurationError(
+            f"What is asked by as {part} has neither letters nor digits. Give the number as it is read out."
+        )
+    return said
 
 
 def _phone(said: str) -> _Clue:
@@ -227,7 +271,12 @@ def _postcode(said: str, surname: str | None, house: str | None) -> Iterator[_Cl
         raise ConfigurationError("That is not a postcode. Give it as SW1A 1AA.")
     if surname:
         yield _Clue(keys.postcode_surname(value.unit, surname), "postcode and surname", 2)
-    if house and (number := keys.house_number(house)):
+    if house:
+        number = keys.house_number(house)
+        if number is None:
+            raise ConfigurationError(
+                "That is neither the number nor the name of a house. Give it as 12a, or Rose Cottage."
+            )
         yield _Clue(keys.postcode_house(value.unit, number), "postcode and house number", 2)
     if not surname and not house:
         yield _Clue(f"postcode:{value.unit}", "postcode", 1)

@@ -24,6 +24,7 @@ from pymongo import IndexModel
 
 from sv_assets.access import Actor, Attempt, permission
 from sv_assets.access.fields import Fields
+from sv_assets.customers.keys import asked
 from sv_assets.identity.customer_ids import resolve
 from sv_assets.mongo import CODEC, Document, Store, find_many
 from sv_assets.worklist import PENDING_INDEX
@@ -138,6 +139,7 @@ def entries_of(store: Store, customer_id: str, *, actor: Actor) -> list[Document
 
     Of changes that the actor sees nothing of nothing stands there, not even that they were. Raises as `find.customers`.
     """
+    asked("customer", customer_id)
     own = permission(store, actor, f"single_view.{COLLECTION}", _BY_ID)
     customer = permission(store, actor, "single_view.customers", _BY_ID)
     found = _entries_of(store, customer_id)
@@ -151,6 +153,7 @@ def as_of(store: Store, customer_id: str, moment: dt.datetime, *, actor: Actor) 
 
     It is found under the id that was asked for, or the one that this had become. Raises as `find.customers`.
     """
+    asked("customer", customer_id)
     allowed = permission(store, actor, "single_view.customers", _BY_ID)
     found = _as_of(store, customer_id, moment)
     survivor = resolve(store, customer_id)

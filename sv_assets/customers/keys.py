@@ -5,9 +5,11 @@ A key is `<kind>:<value>`, the value in its compared form. Partial input has kin
 made of a sealed field are kept as keyed hashes (`sealed.hashed_kinds`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
+from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
 from sv_assets.identity.normalise.words import folded
 from sv_assets.mongo import Document
@@ -38,6 +40,7 @@ def of_customer(records: Iterable[Document], account_sources: frozenset[str]) ->
     units: set[str] = set()
     names: set[tuple[str, str]] = set()
     births: set[str] = set()
+    towns: set[str] = set()
     for record in records:
         form = record["compared"]
         for email in form.get("emails", ()):
@@ -51,17 +54,18 @@ def of_customer(records: Iterable[Document], account_sources: frozenset[str]) ->
         if last:
             surnames.add(last)
             if first:
-                weak.update([name_town(first, last, town) for town in form.get("towns", ())])
                 names.add((first, last))
         if form.get("born"):
             births.add(form["born"])
         units.update(form.get("postcodes", ()))
+        towns.update(form.get("towns", ()))
         for home in form.get("homes", ()):
             place, _, unit = home.rpartition(", ")
-            weak.add(postcode_house(unit, place.partition(" ")[0]))
+            weak.add(postcode_house(unit, _house(place, form.get("streets", ()))))
     for unit in units:
         weak.add(f"postcode:{unit}")
         strong.update([postcode_surname(unit, surname) for surname in surnames])
+    weak.update([name_town(first, last, town) for first, last in names for town in towns])
     strong.update([name_born(first, last, born) for first, last in names for born in births])
     weak -= strong
     found = sorted(strong)
@@ -78,6 +82,15 @@ def of_order(number: Any, deliveries: Iterable[Document]) -> list[str]:
 def says_something(value: Any) -> bool:
     """False for what is no number to ask by: nothing, or punctuation."""
     return value is not None and bool(_code(value))
+
+
+def asked(part: str, value: Any) -> str:
+    """What somebody asks by, as it may be given to the server. Raises ConfigurationError for what is no text."""
+    if isinstance(value, str):
+        with suppress(UnicodeEncodeError):
+            value.encode()
+            return value
+    raise ConfigurationError(f"What is asked by as {part} is no text. Give it as plain letters and digits.")
 
 
 def phone_end(number: str) -> str:
@@ -121,5 +134,15 @@ def _code(value: Any) -> str:
 
 def house_number(text: str) -> str | None:
     """The house number (or the name of a house) in what a caller says: `12a`, `Flat 3, 12a High Street`, `Rose Cottage`."""
-    found = normalise.address(f"{text} street") if text.strip() and " " not in text.strip() else normalise.address(text)
-    return (found.number if found else None) or normalise.word(text)
+    said = text.strip()
+    found = normalise.address(f"{said} street" if " " not in said else said)
+    if found and found.number:
+        return found.number
+    named = normalise.address(said)
+    return named.streets[0] if named and named.streets else normalise.word(said)
+
+
+def _house(place: str, streets: Collection[str]) -> str:
+    """The house of a place (`12a high st`, `rose cott high st`): its number, or its name where the rest is a street."""
+    named = (s for s in streets if place.startswith(f"{s} ") and place[len(s) + 1 :] in streets)
+    return next(named, place.partition(" ")[0])

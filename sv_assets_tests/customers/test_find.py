@@ -1,15 +1,17 @@
 """Finding somebody: from whatever a caller says, however it is written, by one equality on an index."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
 from sv_assets.contact_centre.calls import refresh_calls
 from sv_assets.contact_centre.cards import refresh_cards
-from sv_assets.customers import find
+from sv_assets.customers import find, history
 from sv_assets.customers.queries import QUERIES, plans
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Store
+from sv_assets.privacy.rights import rectify
 from sv_assets_tests.retailer import OFFICER, Retailer, day
 
 HOME = {"AddressType": "home", "Line1": "Flat 3, 12a High St", "Town": "Derby", "Postcode": "SW1A 1AA"}
@@ -135,6 +137,62 @@ def test_an_id_that_was_merged_finds_the_customer_that_it_became(shop: Retailer)
     assert find.by_id(shop.store, "C0", actor=OFFICER) is None
 
 
+def test_of_those_who_share_a_number_the_one_of_that_name_comes_first(shop: Retailer) -> None:
+    shop.customer(3, "Zoe", "Smith", Email="jane@x.com")
+    shop.run()
+    results = find.customers(shop.store, email="jane@x.com", name="Ms Zoe Smith", actor=OFFICER)
+    assert [(result.customer["name"]["value"]["first"], result.reasons) for result in results] == [
+        ("Zoe", ("e-mail address", "name")),
+        ("Jane", ("e-mail address",)),
+    ]
+
+
+def test_a_house_without_a_number_is_found_by_its_name(shop: Retailer) -> None:
+    for number, line in enumerate(("Rose Cottage, High St", "The Old Mill, Mill Lane", "Roseneath, High St"), start=11):
+        home = {**HOME, "Line1": line, "Postcode": "DE1 1AA", "ValidFrom": day(9), "ValidTo": None}
+        shop.customer(number, f"Name{number}", "Other", Email=f"{number}@x.com")
+        shop.land("crm.customeraddress", {"AddressId": number, "CustomerId": number, **home})
+    shop.run()
+    said = ("Rose Cottage", "rose cottage, High Street", "The Old Mill", "Roseneath")
+    found = [find.customers(shop.store, postcode="DE1 1AA", house=house, actor=OFFICER) for house in said]
+    assert [names(results) for results in found] == [["Name11"], ["Name11"], ["Name12"], ["Name13"]]
+
+
+def test_a_name_of_one_record_is_found_with_the_town_of_another_or_after_it_was_put_right(shop: Retailer) -> None:
+    shop.account(11, "Janet", "Smith", EmailAddress="JANE@x.com")
+    shop.run()
+    jane = shop.customer_ids()["crm.customer:1"]
+    rectify(shop.store, jane, "name", {"first": "June", "last": "Doe"}, actor="Ann", evidence="deed poll")
+    shop.run()
+    for name in ("Janet Smith", "June Doe"):
+        (result,) = find.customers(shop.store, name=name, town="Derby", actor=OFFICER)
+        assert result.customer["_id"] == shop.customer_ids()["crm.customer:1"]
+
+
+def test_an_order_of_a_customer_that_was_merged_this_moment_finds_the_one_it_became(shop: Retailer) -> None:
+    before = set(shop.customer_ids().values())
+    shop.customer(2, "Jane", "Smith", Email="jane@x.com")
+    shop.run()
+    one = shop.the_customer()["_id"]
+    (merged,) = before - {one}
+    shop.store.single_view["orders"].update_one({"_id": "sales.orderheader:101"}, {"$set": {"customer_id": merged}})
+    results = find.customers(shop.store, order="SO101", actor=OFFICER)
+    assert [(r.customer["_id"], r.reason) for r in results] == [(one, "order number")]
+
+
+@pytest.mark.parametrize("odd", [{"$gt": ""}, ["C1"], 7, b"C1", "\udcff"])
+def test_what_is_no_text_finds_nobody(seen: Retailer, odd: Any) -> None:
+    for part in ("customer", "order", "email", "account"):
+        with pytest.raises(ConfigurationError, match=f"as {part} is no text"):
+            find.customers(seen.store, **{part: odd}, actor=OFFICER)
+    with pytest.raises(ConfigurationError, match="no text"):
+        find.by_id(seen.store, odd, actor=OFFICER)
+    with pytest.raises(ConfigurationError, match="no text"):
+        history.as_of(seen.store, odd, day(9999), actor=OFFICER)
+    with pytest.raises(ConfigurationError, match="no text"):
+        history.entries_of(seen.store, odd, actor=OFFICER)
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -143,6 +201,10 @@ def test_an_id_that_was_merged_finds_the_customer_that_it_became(shop: Retailer)
         {"postcode": " - "},
         {"surname": "Quirk"},
         {"house": "99"},
+        {"postcode": "SW1A 1AA", "house": "?!"},
+        {"order": " - "},
+        {"delivery": "/"},
+        {"account": "#"},
         {"name": "Quirk"},
         {},
     ],
