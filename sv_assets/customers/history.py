@@ -142,23 +142,20 @@ def entries_of(store: Store, customer_id: str, *, actor: Actor) -> list[Document
     asked("customer", customer_id)
     own = permission(store, actor, f"single_view.{COLLECTION}", _BY_ID)
     customer = permission(store, actor, "single_view.customers", _BY_ID)
-    found = _entries_of(store, customer_id)
+    found, _ = _story_of(store, customer_id)
     own.log(store, [customer_id] if found else [], _BY_ID)
     opened = customer.opened(part for entry in found for part in _parts(entry))
     return [_seen(entry, own.fields, customer.fields, opened) for entry in found]
 
 
 def as_of(store: Store, customer_id: str, moment: dt.datetime, *, actor: Actor) -> Document | None:
-    """What was known of a customer then, as the actor may see it; None if nothing was.
+    """What was known of a customer then, as the actor may see it; None if nothing was, or if its history goes not so far back.
 
-    It is found under the id that was asked for, or the one that this had become. Raises as `find.customers`.
+    It is found under the id that was asked for, or the one that this had become then. Raises as `find.customers`.
     """
     asked("customer", customer_id)
     allowed = permission(store, actor, "single_view.customers", _BY_ID)
     found = _as_of(store, customer_id, moment)
-    survivor = resolve(store, customer_id)
-    if found is None and survivor != customer_id:
-        found = _as_of(store, survivor, moment)
     allowed.log(store, [found["_id"]] if found else [], _BY_ID)
     return allowed.seen(found) if found else None
 
@@ -192,28 +189,50 @@ def _seen_sides(change: Document, customer: Fields, opened: Mapping[bytes, Any])
     return {side: value for side, value in sides.items() if value is not unseen}
 
 
-def _entries_of(store: Store, customer_id: str) -> list[Document]:
+def _story_of(store: Store, customer_id: str) -> tuple[list[Document], Document | None]:
+    """The entries, the newest first, and the document as it is now. It is read last: its own entry lies in it."""
     entries = {e["_id"]: e for e in store.single_view[COLLECTION].find({"customer_id": customer_id})}
     document = store.single_view["customers"].find_one({"_id": customer_id})
     if document and (lying := entry_of(document)):
         entries[lying["_id"]] = lying
-    return sorted(entries.values(), key=lambda entry: -entry["version"])
+    return sorted(entries.values(), key=lambda entry: -entry["version"]), document
 
 
 def _as_of(store: Store, customer_id: str, moment: dt.datetime) -> Document | None:
-    document = store.single_view["customers"].find_one({"_id": customer_id})
+    followed: set[str] = set()
+    identifier: str | None = customer_id
+    while identifier is not None and identifier not in followed:
+        followed.add(identifier)
+        document, identifier = _state_of(store, identifier, moment)
+        if document is not None:
+            return document
+    return None
+
+
+def _state_of(store: Store, customer_id: str, moment: dt.datetime) -> tuple[Document | None, str | None]:
+    """The document of then; where there was none, the id that the customer had become then."""
+    entries, document = _story_of(store, customer_id)
+    if document is None and not entries:
+        survivor = resolve(store, customer_id)
+        return None, survivor if survivor != customer_id else None
     version = document["version"] if document else 0
     since = None
-    for entry in _entries_of(store, customer_id):
+    for entry in entries:
         if entry["at"] <= moment:
             since = entry["at"]
+            if entry["kind"] == "ended":
+                return None, entry["into"]
             break
         if entry["kind"] == "ended":
             document = entry["document"]
         elif document is not None:
             document = None if entry["kind"] == "revived" else undo(document, entry["changes"])
         version = entry["version"] - 1
-    if document is None:
-        return None
+    if document is None or (since is None and version > 1):  # older entries are kept no longer
+        return None, None
     since = since or document["_sv"]["created_at"]
-    return {**document, "version": version, "composed_at": since} if since <= moment else None
+    if since > moment:
+        return None, None
+    added = document.get("enrichments", {})
+    then = {name: one for name, one in added.items() if (one.get("computed_at") or moment) <= moment}
+    return {**document, "enrichments": then, "version": version, "composed_at": since}, None

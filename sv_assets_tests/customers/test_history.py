@@ -6,6 +6,7 @@ from typing import Any
 
 from sv_assets.customers import history
 from sv_assets.customers.customers import refresh_customers
+from sv_assets.customers.enrichments import enrich
 from sv_assets.customers.settings import load_settings
 from sv_assets.identity.decisions import merge, undo
 from sv_assets.mongo import Document
@@ -114,6 +115,41 @@ def test_a_merged_customer_can_still_be_shown_as_it_was_and_comes_back_with_the_
     assert without_bookkeeping(history.as_of(shop.store, loser, at_first, actor=OFFICER)) == without_bookkeeping(
         before[loser]
     )
+
+
+def test_a_merged_customer_is_shown_as_what_it_had_become_then_and_not_as_what_that_became_later(
+    shop: Retailer,
+) -> None:
+    shop.customer(3, "Ann", "New", Email="ann@x.com", ModifiedAt=day(1))
+    shop.run()
+    ids = shop.customer_ids()
+    last, second = sorted(("crm.customer:1", "crm.customer:2"), key=lambda record: ids[record])
+    merge(shop.store, second, "crm.customer:3", actor="jo", reason="test")
+    shop.run()
+    between = now()
+    merge(shop.store, last, second, actor="jo", reason="test")
+    shop.run()
+    assert shop.the_customer()["_id"] == ids[last]
+    for record in (second, "crm.customer:3"):
+        shown = history.as_of(shop.store, ids[record], between, actor=OFFICER)
+        assert shown is not None
+        assert (shown["_id"], shown["sources"]["count"]) == (ids[second], 2)
+        shown = history.as_of(shop.store, ids[record], now(), actor=OFFICER)
+        assert shown is not None
+        assert (shown["_id"], shown["sources"]["count"]) == (ids[last], 3)
+
+
+def test_what_was_kept_no_longer_or_computed_later_is_not_told_of_an_earlier_moment(shop: Retailer) -> None:
+    jane = shop.customer_ids()["crm.customer:1"]
+    moments = [now()]
+    for surname in ("Brown", "Green"):
+        shop.customer(1, "Jane", surname, Email="jane@x.com", ModifiedAt=day(2))
+        shop.run()
+        moments.append(now())
+    enrich(shop.store, "segment", "marketing/segments", {jane: "gold"})
+    shop.store.single_view["customer_history"].delete_one({"_id": f"{jane}:2"})
+    shown = [history.as_of(shop.store, jane, at, actor=OFFICER) for at in (*moments, now())]
+    assert [s and (s["version"], len(s["enrichments"])) for s in shown] == [None, None, (3, 0), (3, 1)]
 
 
 def test_other_rules_compose_everybody_anew_and_are_the_reason(shop: Retailer) -> None:
