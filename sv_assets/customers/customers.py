@@ -215,21 +215,22 @@ class Composer:
         attempt.replace(changed, {one.id: stored[one.id].get("version", 0) for one in changed})
         attempt.keep_refused(cluster["_id"] for cluster in portion.clusters)
         self._copy_missing_history([d for i, d in stored.items() if i not in attempt.written])
-        self._end(portion.clusters, stored, now)
+        ended = self._end(portion.clusters, stored, now)
         done = [cluster for cluster in portion.clusters if cluster["_id"] not in attempt.overtaken]
-        self._clear(done, attempt.written)
+        self._clear(done, attempt.written | ended)
         self.report.read += len(portion.clusters)
 
-    def _clear(self, done: list[Document], written: set[str]) -> None:
+    def _clear(self, done: list[Document], changed: set[str]) -> None:
         """Take off the work list what was composed of the latest that is known.
 
-        What was written of something older, while another run composed the latest and took it off, goes on the list again.
+        What was written or removed by something older (`changed`), while another run composed the latest and took it off,
+        goes on the list again.
         """
         clusters = self.store.identity["clusters"]
         _, cleared = bulk_write(clusters, clear_pending(done, STATION, "revision"))
         if cleared == len(done):
             return
-        read = {cluster["_id"]: cluster["_sv"]["revision"] for cluster in done if cluster["_id"] in written}
+        read = {cluster["_id"]: cluster["_sv"]["revision"] for cluster in done if cluster["_id"] in changed}
         now = find_many(clusters, "_id", read, {"_sv.revision": 1})
         older = [cluster["_id"] for cluster in now if cluster["_sv"]["revision"] != read[cluster["_id"]]]
         bulk_write(clusters, mark_pending(older, STATION))
@@ -242,12 +243,12 @@ class Composer:
         missing = [entry for identifier, entry in lying.items() if identifier not in there]
         put(collection, history_entries(self.store, missing), ())
 
-    def _end(self, clusters: list[Document], stored: dict[str, Document], now: dt.datetime) -> None:
-        """Remove the documents of customers that are no more; their history keeps them whole."""
+    def _end(self, clusters: list[Document], stored: dict[str, Document], now: dt.datetime) -> set[str]:
+        """Remove the documents of customers that are no more, and say which; their history keeps them whole."""
         customers = self.store.single_view["customers"]
         into = {c["_id"]: c.get("into") for c in clusters if c["state"] != "active" and c["_id"] in stored}
         if not into:
-            return
+            return set()
         last = list(find_many(customers, "_id", into))
         entries_ = [
             history.ended_entry(document, into[document["_id"]], now, waiting("customer_history", now))
@@ -257,3 +258,4 @@ class Composer:
         put(self.store.single_view[history.COLLECTION], history_entries(self.store, [*lying, *entries_]), ())
         for batch in in_batches(sorted(into)):
             self.report.deleted += customers.delete_many({"_id": {"$in": batch}}).deleted_count
+        return set(into)

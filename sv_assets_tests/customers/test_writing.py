@@ -95,6 +95,19 @@ def test_a_merge_while_both_customers_are_composed_leaves_one(shop: Retailer, fi
     assert (composed_anew(shop), shop.waiting()) == (0, {})
 
 
+def test_a_customer_that_a_slow_run_ends_after_they_came_back_is_composed_again(shop: Retailer) -> None:
+    shop.delete("crm.customer", 2)
+    shop.identify()
+    slow = SlowRun(shop)
+    shop.customer(2, "Peter", "Jones", Email="home@x.com", ModifiedAt=day(1))
+    shop.run()
+    slow.write()
+    assert len(shop.customers()) == 1
+    shop.run()
+    assert len(shop.customers()) == 2
+    assert (composed_anew(shop), shop.waiting()) == (0, {})
+
+
 def test_a_customer_that_was_written_by_a_slow_run_after_it_ended_goes_again(shop: Retailer) -> None:
     shop.store.single_view["customers"].delete_many({})
     slow = SlowRun(shop)
