@@ -27,7 +27,7 @@ def card(
     postcode: Annotated[str | None, typer.Option(help="Postcode; narrow it with --surname or --house.")] = None,
     house: Annotated[str | None, typer.Option(help="House number or name, together with --postcode.")] = None,
     surname: Annotated[str | None, typer.Option(help="Surname, together with --postcode.")] = None,
-    name: Annotated[str | None, typer.Option(help="First name and surname, together with --born.")] = None,
+    name: Annotated[str | None, typer.Option(help="First name and surname, together with --born or anything else.")] = None,
     born: Annotated[str | None, typer.Option(help="Date of birth (1980-03-07), together with --name.")] = None,
     call: Annotated[
         str | None, typer.Option(help="Reference of the call, to measure whether the card was found at first try.")
@@ -186,7 +186,7 @@ def _show(card: "Document") -> None:
         table("Under way", ["", "order", "status", "since"], rows)
     orders = card.get("orders", {}).get("latest", ())
     if orders:
-        table("Last orders", ["order", "on", "status", "total", "parcel"], [[safe(str(o.get("number"))), _date(o.get("placed_at")), safe(str(o.get("status"))), f"{o['total'].to_decimal():,.2f} {o.get('currency') or ''}" if o.get("total") else "", safe(str(o.get("delivery") or ""))] for o in orders])  # fmt: skip
+        table("Last orders", ["order", "on", "status", "total", "parcel"], [[safe(str(o.get("number"))), _date(o.get("placed_at")), safe(str(o.get("status"))), f"{o['total'].to_decimal():,.2f} {safe(str(o.get('currency') or ''))}" if o.get("total") else "", safe(str(o.get("delivery") or ""))] for o in orders])  # fmt: skip
     contacts = card.get("contacts", {}).get("latest", ())
     if contacts:
         table("Last contacts", ["", "at", "about", "status"], [[safe(str(c.get("kind"))), _date(c.get("at")), safe(str(c.get("reason") or "")), safe(str(c.get("status") or ""))] for c in contacts])  # fmt: skip

@@ -145,7 +145,7 @@ def _rest(customer: "Document") -> Iterator[list[str]]:
     """What else there is, as far as the role sees it."""
     if orders := customer.get("orders"):
         totals = "; ".join(
-            f"{t['spend'].to_decimal():,.2f} {t['currency']} less {t['refunds'].to_decimal():,.2f}"
+            f"{t['spend'].to_decimal():,.2f} {safe(t['currency'])} less {t['refunds'].to_decimal():,.2f}"
             for t in orders.get("totals", ())
             if t.keys() >= {"spend", "refunds", "currency"}
         )
@@ -181,11 +181,11 @@ def _rights(rights: "Document | None") -> str:
     return "; ".join([*told, *(f"{field} put right" for field in rights.get("rectified", ()))])
 
 
-def _origin(value: "Document | None") -> list[str]:
+def _origin(value: "Document | None") -> list[str | None]:
     if not value or "system" not in value:
         return ["", ""]
     origin = " ".join(str(value.get(part, "")) for part in ("system", "table", "key"))
-    return [origin, str(value.get("rule", "")).replace("_", " ")]
+    return [safe(origin), str(value.get("rule", "")).replace("_", " ")]
 
 
 def _text(value: Any) -> str:
