@@ -27,7 +27,9 @@ def card(
     postcode: Annotated[str | None, typer.Option(help="Postcode; narrow it with --surname or --house.")] = None,
     house: Annotated[str | None, typer.Option(help="House number or name, together with --postcode.")] = None,
     surname: Annotated[str | None, typer.Option(help="Surname, together with --postcode.")] = None,
-    name: Annotated[str | None, typer.Option(help="First name and surname, together with --born or anything else.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="First name and surname, together with --born or anything else.")
+    ] = None,
     born: Annotated[str | None, typer.Option(help="Date of birth (1980-03-07), together with --name.")] = None,
     call: Annotated[
         str | None, typer.Option(help="Reference of the call, to measure whether the card was found at first try.")

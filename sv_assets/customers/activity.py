@@ -80,9 +80,10 @@ class _Sums:
 
 @dataclass
 class Activity:
-    """The orders and interactions of one customer."""
+    """The orders and interactions of one customer. `closing_sources` as in `compose.Rules`."""
 
     settings: CustomerSettings
+    closing_sources: frozenset[str] = frozenset()
     first_at: dt.datetime | None = None
     last_at: dt.datetime | None = None
     last_interaction_at: dt.datetime | None = None
@@ -147,8 +148,7 @@ class Activity:
             **origin_of(interaction),
         }
         self.interactions_latest.add(at, identifier, summary)
-        status = _word(interaction["status"])
-        if status and status not in self.settings.closed and interaction["closed_at"] is None:
+        if self._is_open(interaction):
             issue = {
                 "kind": str(interaction["kind"]),
                 "since": at,
@@ -157,6 +157,13 @@ class Activity:
                 **origin_of(interaction),
             }
             self.open_latest.add(at, identifier, issue)
+
+    def _is_open(self, interaction: Document) -> bool:
+        """By its status; without one, where its source says when such are closed: a call without either is over."""
+        status = _word(interaction["status"])
+        if interaction["closed_at"] is not None or status in self.settings.closed:
+            return False
+        return bool(status) or str(interaction["_id"]).partition(":")[0] in self.closing_sources
 
     def orders(self) -> Document:
         totals = [

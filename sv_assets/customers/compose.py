@@ -36,17 +36,24 @@ _LISTS = {
 
 @dataclass(frozen=True)
 class Rules:
-    """By what customers are composed. `account_sources`: those whose rows are accounts of a customer, not orders or calls."""
+    """By what customers are composed. `account_sources`: those whose rows are accounts of a customer, not orders or calls;
+    `closing_sources`: those of interactions that say when one was closed."""
 
     settings: CustomerSettings
     account_sources: frozenset[str]
+    closing_sources: frozenset[str] = frozenset()
     sealing: str = ""
     """What is sealed, and under which master key look-up keys are hashed (`sealing.version`)."""
 
     @cached_property
     def version(self) -> str:
         """Changes with whatever makes another document of the same data."""
-        made_by = {"rules": self.settings.rules, "accounts": sorted(self.account_sources), "sealing": self.sealing}
+        made_by = {
+            "rules": self.settings.rules,
+            "accounts": sorted(self.account_sources),
+            "closing": sorted(self.closing_sources),
+            "sealing": self.sealing,
+        }
         return content_hash(made_by)[:12]
 
 
@@ -57,7 +64,12 @@ def rules_of(catalogue: Catalogue, settings: CustomerSettings | None = None) -> 
         for source in catalogue.feeding("party")
         if not source.feeds_into("order") and not source.feeds_into("interaction")
     }
-    return Rules(settings or load_settings(), frozenset(accounts))
+    closing = {
+        source.key
+        for source in catalogue.feeding("interaction")
+        if source.entry.feeds.interaction and source.entry.feeds.interaction.closed_at
+    }
+    return Rules(settings or load_settings(), frozenset(accounts), frozenset(closing))
 
 
 @dataclass
@@ -75,7 +87,7 @@ class Known:
     activity: Activity = field(init=False)
 
     def __post_init__(self) -> None:
-        self.activity = Activity(self.rules.settings)
+        self.activity = Activity(self.rules.settings, self.rules.closing_sources)
 
 
 def compose(known: Known) -> Document:

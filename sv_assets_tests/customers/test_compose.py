@@ -1,6 +1,7 @@
 """Composition is a pure function: what is known of a customer, in any order, gives one document, to the byte."""
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sv_assets.customers.activity import LATEST
-from sv_assets.customers.compose import Known, Rules, compose
+from sv_assets.customers.compose import Known, Rules, compose, rules_of
 from sv_assets.customers.contacts import yes_or_no
 from sv_assets.customers.history import changes_between, composed_part, undo
 from sv_assets.customers.model import Customer
@@ -21,7 +22,7 @@ from sv_assets.customers.values import MOST_SOURCES, MOST_VALUES
 from sv_assets.identity.compared import Description, PostalAddress, compared_form, exchange_of
 from sv_assets.identity.settings import load_settings
 from sv_assets.mongo import CODEC, Document, content_hash
-from sv_assets_tests.retailer import day
+from sv_assets_tests.retailer import catalogue, day
 
 exchange_of("+441332000000")  # loads the numbering plan, which is too slow for the first example of hypothesis
 NOBODY = load_settings().values_of_nobody
@@ -345,6 +346,14 @@ def test_what_has_not_arrived_and_is_not_settled_is_an_open_issue() -> None:
         ("delivery", "dispatched", 2),
         ("complaint", "open", None),
     ]
+
+
+def test_what_its_source_would_close_is_open_without_a_status_until_it_is_closed() -> None:
+    complaints = [interaction(n, kind="complaint", closed_at=closed) for n, closed in enumerate([None, day(2)])]
+    rules = replace(RULES, closing_sources=frozenset({"contactcentre.call"}))
+    assert composed(record(1), interactions=complaints)["open_issues"]["count"] == 0
+    assert composed(record(1), rules=rules, interactions=complaints)["open_issues"]["count"] == 1
+    assert rules_of(catalogue()).closing_sources == {"contactcentre.complaint"}
 
 
 def test_amounts_that_are_none_add_nothing_and_sums_are_exact() -> None:
