@@ -17,6 +17,7 @@ from sv_assets.mongo import Document, Store
 MOST_EXAMINED = 3
 """So many documents may be examined for each that is returned."""
 SAMPLES = 500
+"""Among so many documents a value is looked for before an index is asked."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,22 @@ def plans(store: Store) -> Iterator[Plan]:
 
 
 def sample_of(store: Store, query: Query) -> Any:
-    """A value that something is found by; None where there is none among some hundred documents."""
-    for document in query.of(store).find({}, {query.field: 1}).limit(SAMPLES):
-        found = document.get(query.field)
-        values = found if isinstance(found, list) else [found]
-        for value in values:
-            if value is not None and (query.kind is None or str(value).startswith(f"{query.kind}:")):
-                return value
-    return None
+    """A value that something is found by; None where there is none."""
+    collection = query.of(store)
+    first = collection.find({}, {query.field: 1}).limit(SAMPLES)
+    value = next((value for document in first for value in _values(document, query)), None)
+    if value is None and query.kind is not None:  # of a kind that few have
+        begins = {"$elemMatch": {"$gte": f"{query.kind}:", "$lt": f"{query.kind};"}}
+        rare = collection.find({query.field: begins}, {query.field: 1}).limit(1)
+        value = next((value for document in rare for value in _values(document, query)), None)
+    return value
+
+
+def _values(document: Document, query: Query) -> Iterator[Any]:
+    found = document.get(query.field)
+    for value in found if isinstance(found, list) else [found]:
+        if value is not None and (query.kind is None or str(value).startswith(f"{query.kind}:")):
+            yield value
 
 
 def _stages(plan: Any) -> Iterator[str]:

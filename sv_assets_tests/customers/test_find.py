@@ -8,7 +8,7 @@ import pytest
 from sv_assets.contact_centre.calls import refresh_calls
 from sv_assets.contact_centre.cards import refresh_cards
 from sv_assets.customers import find, history
-from sv_assets.customers.queries import QUERIES, plans
+from sv_assets.customers.queries import INDEXES, QUERIES, SAMPLES, plans
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Store
 from sv_assets.privacy.rights import rectify
@@ -246,3 +246,14 @@ def test_a_query_without_its_index_is_found_out(shop: Retailer) -> None:
         shop.store.single_view["orders"].insert_one({"_id": str(n), "keys": ["order:1"]})
     faults = {plan.query.name: plan.fault for plan in plans(shop.store) if plan.fault}
     assert faults["customers by e-mail address"] == "scans the collection"
+
+
+def test_a_query_by_what_few_have_is_explained_too(store: Store) -> None:
+    orders = store.single_view["orders"]
+    orders.insert_many({"_id": f"{n:04}", "keys": [f"order:{n}"]} for n in range(SAMPLES))
+    orders.insert_one({"_id": "9999", "keys": ["delivery:dr1", "order:9999"]})
+    explained = {plan.query.name: plan.fault for plan in plans(store)}
+    assert explained["orders by delivery reference"] == "scans the collection"
+    orders.create_indexes(INDEXES["orders"])
+    explained = {plan.query.name: plan.fault for plan in plans(store)}
+    assert explained["orders by delivery reference"] is None
