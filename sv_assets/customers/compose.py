@@ -177,10 +177,9 @@ def _consents(given: Iterable[Document], statements: list[Document]) -> list[Doc
     result = []
     for (purpose, channel), told_by_sources in sorted(by_use.items()):
         answers = sorted(rights.applied(told_by_sources, statements, purpose, channel), key=_decisive_first)
-        told = [
-            {"granted": a["granted"], "observed_at": moment(a["observed_at"]), **origin_of(a)}
-            for a in answers[:MOST_SOURCES]
-        ]
+        # Of very many the last stays, so that it shows whether anybody said otherwise.
+        some = answers if len(answers) <= MOST_SOURCES else [*answers[: MOST_SOURCES - 1], answers[-1]]
+        told = [{"granted": a["granted"], "observed_at": moment(a["observed_at"]), **origin_of(a)} for a in some]
         result.append({"purpose": purpose, "channel": channel, **told[0], "rule": answers[0]["rule"], "answers": told})
     return result
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 
-from sv_assets.customers.values import Field
+from sv_assets.customers.values import OPEN_END, Field
 from sv_assets.mongo import Document
 
 FRESH = dt.timedelta(days=730)
@@ -18,7 +18,8 @@ def quality(fields: Mapping[str, Field], consents: list[Document], last_event: d
     change by itself.
     """
     known = {name: found.values[0] for name, found in fields.items() if found.golden}
-    latest = max((at for at in (last_event, *(v["last_seen"] for v in known.values())) if at), default=None)
+    moments = (last_event, *(v["last_seen"] for v in known.values()))
+    latest = max((at for at in moments if at and at < OPEN_END), default=None)
     fresh = [name for name, value in known.items() if latest is None or _is_fresh(value["last_seen"], latest)]
     conflicts = [name for name in _EXCLUSIVE if name in known and _contradict(name, fields[name])]
     conflicts += [

@@ -259,6 +259,20 @@ def test_a_purpose_and_a_channel_written_in_two_ways_are_one() -> None:
     assert (one["granted"], one["key"], one["rule"]) == (True, "r-3", "person_said")
 
 
+def test_among_many_refusals_a_permission_is_still_seen_as_a_conflict() -> None:
+    given = [consent(n, n == 0) for n in range(MOST_SOURCES + 5)]
+    document = composed(record(1), consents=given)
+    (one,) = document["consents"]
+    assert (len(one["answers"]), one["answers"][-1]["granted"]) == (MOST_SOURCES, True)
+    assert "consent to marketing by email" in document["quality"]["conflicts"]
+
+
+def test_a_moment_in_the_far_future_makes_nothing_stale() -> None:
+    never = dt.datetime(9999, 12, 31, tzinfo=dt.timezone.utc)
+    document = composed(record(1, observed_at=day(1)), orders=[order(1), order(2, placed_at=never)])
+    assert document["quality"]["freshness"] == 1.0
+
+
 def test_the_rule_of_a_consent_is_that_of_the_answer_that_decided() -> None:
     said = [statement(3, "consent", channel="email", granted=True)]
     (later,) = composed(record(1), consents=[consent(5, False)], statements=said)["consents"]
