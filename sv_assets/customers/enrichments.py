@@ -9,12 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import bson
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from sv_assets.errors import ConfigurationError
-from sv_assets.mongo import Document, Store, bulk_write, in_batches
+from sv_assets.mongo import CODEC, Document, Store, bulk_write, in_batches
 
+MAX_BYTES = 64 * 1024
+"""So large is a value at most: customer documents stay under 1 MiB."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 OWNERS = "enrichments"
 """In `control`: `{_id: <name>, owner}`."""
@@ -24,9 +27,15 @@ def enrich(store: Store, name: str, owner: str, values: Mapping[str, Any]) -> in
     """Set `enrichments.<name>` to `{value, computed_at}` for these customers; `owner` is the asset that adds it.
 
     Unchanged values are not written, unknown customers are passed over. Returns how many documents changed. Raises
-    ConfigurationError where another asset owns the name.
+    ConfigurationError where another asset owns the name, and before anything is written where a value is too large.
     """
     _claim(store, name, owner)
+    large = sum(len(bson.encode({"": value}, codec_options=CODEC)) > MAX_BYTES for value in values.values())
+    if large:
+        raise ConfigurationError(
+            f"{large:,} values of the enrichment {name} are larger than {MAX_BYTES:,} bytes. Keep them in a collection of "
+            "their own, by customer_id, and add what customers are chosen by."
+        )
     now = dt.datetime.now(dt.timezone.utc)
     path = f"enrichments.{name}"
     changed = 0

@@ -29,7 +29,7 @@ SOURCE = "single_view.customers"
 """Under this name customers stand in quarantine that the collection refuses."""
 MAX_BYTES = 1024**2
 LARGE_BYTES = MAX_BYTES // 2
-"""From here on a document says how `large` it is."""
+"""From here on a document says how `large` it is, with the history entry that lies in it."""
 _REFUSED_BY_VALIDATOR = 121
 _RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 
@@ -148,12 +148,12 @@ class Attempt:
         }
         if change:
             bookkeeping["change"] = change
-        own: Document = {"enrichments": {}, "version": version, "composed_at": self.now}
-        if len(made.encoded) > LARGE_BYTES:
-            own["large"] = len(made.encoded)
-        own["_sv"] = bookkeeping
+        own: Document = {"enrichments": {}, "version": version, "composed_at": self.now, "_sv": bookkeeping}
+        beside = bson.encode(own, codec_options=CODEC)
+        if (size := len(made.encoded) + len(beside)) > LARGE_BYTES:
+            beside = bson.encode({**own, "large": size}, codec_options=CODEC)
         # A BSON document is its length, its elements and a null byte: what is encoded already is put together.
-        elements = made.encoded[4:-1] + bson.encode(own, codec_options=CODEC)[4:]
+        elements = made.encoded[4:-1] + beside[4:]
         raw = RawBSONDocument((len(elements) + 4).to_bytes(4, "little") + elements, _RAW)
         return _Ready(made, version, raw, history.entry_of({"_id": made.id, **own}))
 

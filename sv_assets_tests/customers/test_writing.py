@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import bson
 import pytest
 from bson import Decimal128
 
 from sv_assets.customers import customers as station
-from sv_assets.customers import writing
+from sv_assets.customers import enrichments, writing
 from sv_assets.customers.compose import rules_of
 from sv_assets.customers.customers import Composer, rebuild_customers, refresh_customers
 from sv_assets.customers.enrichments import enrich
@@ -15,7 +16,7 @@ from sv_assets.customers.schema import validator
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity.customer_ids import BUCKETS, bucket_of
 from sv_assets.identity.decisions import merge
-from sv_assets.mongo import Document
+from sv_assets.mongo import CODEC, Document
 from sv_assets_tests.retailer import Retailer, day, written
 
 
@@ -190,6 +191,17 @@ def test_a_document_larger_than_a_mebibyte_is_refused(shop: Retailer, monkeypatc
     assert surname_of(shop) == "Smith"
 
 
+def test_a_document_says_how_large_it_is_with_the_change_that_lies_in_it(shop: Retailer) -> None:
+    shop.customer(1, "Jane" * 50_000, "Brown", Email="jane@x.com")
+    shop.run()
+    shop.customer(1, "Joan" * 50_000, "Brown", Email="jane@x.com")
+    shop.run()
+    raw = shop.store.single_view["customers"].find_one({"large": {"$exists": True}})
+    assert raw is not None
+    size = len(bson.encode(raw, codec_options=CODEC))
+    assert size - 20 < raw["large"] <= size
+
+
 def test_a_customer_with_very_many_orders_is_one_small_document(shop: Retailer) -> None:
     jane = shop.customer_ids()["crm.customer:1"]
     order = {"_id": "", "customer_id": jane, "system": "sales", "table": "dbo.OrderHeader", "version": "1"}
@@ -225,6 +237,9 @@ def test_what_an_asset_added_stays_when_the_rest_is_composed_anew(shop: Retailer
     assert (after["enrichments"], after["version"]) == (before["enrichments"], 2)
     with pytest.raises(ConfigurationError, match="belongs to marketing/segments"):
         enrich(shop.store, "segment", "fraud/scores", {jane: 1})
+    with pytest.raises(ConfigurationError, match=r"1 values .* larger"):
+        enrich(shop.store, "segment", "marketing/segments", {jane: "x" * enrichments.MAX_BYTES, "C0": 1})
+    assert shop.customers()[jane]["enrichments"] == before["enrichments"]
     with pytest.raises(ConfigurationError, match="no name"):
         enrich(shop.store, "name.value", "fraud/scores", {jane: 1})
 
