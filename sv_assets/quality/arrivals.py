@@ -82,7 +82,8 @@ def _count(subject: Subject, path: str, since: dt.date) -> Days:
     hour_of: Document
     if subject.source.is_queue:
         bounds: Document = {"$gte": since.isoformat(), "$lte": _text(subject.now)}
-        hour_of = {"$substrBytes": [f"${field}", 0, 13]}
+        text = {"$convert": {"input": f"${field}", "to": "string", "onError": "", "onNull": ""}}
+        hour_of = {"$substrCP": [text, 0, 13]}
     else:
         bounds = {"$gte": start, "$lte": subject.now}
         hour_of = {"$dateToString": {"format": "%Y-%m-%dT%H", "date": f"${field}", "timezone": zone.key}}

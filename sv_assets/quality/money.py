@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from sv_assets.catalogue.entry import Const
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.customers.activity import currency_of
+from sv_assets.customers.activity import amount, currency_of
 from sv_assets.identity.party import reference_value
 from sv_assets.landing.documents import field_path, field_value
 from sv_assets.mongo import Document, Store
@@ -89,7 +89,10 @@ def customers_add_up(store: Store) -> Result:
         return _result(CUSTOMERS, [], right, figures)
     spent: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for order in orders.find(owned, {"customer_id": 1, "currency": 1, "total": 1}).batch_size(10_000):
-        spent[order["customer_id"], currency_of(order.get("currency"))] += _decimal(order.get("total"))
+        counted = amount(order.get("total"))
+        spent[order["customer_id"], currency_of(order.get("currency"))] += (
+            counted.stored().to_decimal() if counted else 0
+        )
     said: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for customer in customers.find({}, {"orders.totals": 1}).batch_size(10_000):
         for total in customer["orders"]["totals"]:
@@ -138,7 +141,8 @@ def _viewed_sums(store: Store, source: Source) -> dict[Group, Sum]:
 
 
 def _sums(orders: Collection[Document], match: Document, currency: Any, at: str, total: Any) -> dict[Group, Sum]:
-    day = {"$substrBytes": [{"$ifNull": [{"$toString": at}, ""]}, 0, 10]}
+    text = {"$convert": {"input": at, "to": "string", "onError": "", "onNull": ""}}  # a message may say anything
+    day = {"$substrCP": [text, 0, 10]}
     groups = orders.aggregate(
         [
             {"$match": match},

@@ -7,8 +7,10 @@ import pytest
 from bson import Decimal128, Int64
 
 from sv_assets.catalogue import load_catalogue
+from sv_assets.contact_centre.cards import refresh_cards
 from sv_assets.customers import find
 from sv_assets.mongo import Document, Store
+from sv_assets.quality.money import customers_add_up, orders_add_up
 from sv_assets_tests.retailer import OFFICER, Retailer, day
 
 DECLARED = """
@@ -112,6 +114,29 @@ def test_an_order_message_with_a_strange_number_stops_only_itself(shop: Retailer
     assert orders.keys() == {"app.app_orders:O1", "app.app_orders:O2"}
     assert "app.app_payments:P" in [p["record"] for p in orders["app.app_orders:O1"]["payments"]]
     assert shop.waiting() == {}
+
+
+def test_whatever_stands_in_the_fields_of_an_order_everything_else_goes_on_and_money_adds_up(shop: Retailer) -> None:
+    for n, odd in enumerate(
+        [{"a": 1}, ["x"], True, float("nan"), 1e308, "é" * 12, "0001-01-01", "9999-12-31T23:59:59Z"]
+    ):
+        order = {"version": 1, "number": f"A{n}", "at": "2026-11-01T09:00:00Z", "total": 5, "name": "Jane Smith"}
+        fields = ("number", "at", "total", "name")
+        shop.land("app.app_orders", *({**order, "id": f"{field}{n}", field: odd} for field in fields))
+        part = {"id": f"P{n}", "version": 1, "number": f"A{n}", "amount": odd}
+        shop.land("app.app_payments", part)
+        shop.land("app.app_refunds", part)
+        shop.land("app.app_parcels", {"id": f"P{n}", "version": 1, "receipt": "7", "status": odd, "at": odd})
+        shop.land("till.choice", {"Id": n, "ReceiptId": 7, "Ours": odd, "Partners": odd})
+    shop.land("till.receipt", receipt("1001"))
+    shop.run()
+    refresh_cards(shop.store)
+    assert shop.waiting() == {}
+    assert shop.store.single_view["customers"].count_documents({}) == len(shop.customer_ids())
+    assert [check.passed for check in (customers_add_up(shop.store), orders_add_up(shop.store, shop.catalogue))] == [
+        True,
+        True,
+    ]
 
 
 def test_an_order_of_a_numeric_number_is_quoted_and_found_by_it(shop: Retailer) -> None:
