@@ -54,7 +54,7 @@ def refresh_calls(store: Store, settings: ContactCentreSettings | None = None, *
 
 
 def measured(calls: Iterable[Document], window: dt.timedelta, zone: ZoneInfo) -> Iterator[Document]:
-    """Calls (interactions) of one customer as they are kept; those without a moment that has a day are left out.
+    """Calls (interactions) of one customer as they are kept; those without a moment are left out.
 
     `{_id, customer_id, at, day, reason, seconds, repeats}`: `day` in the time zone, `repeats` the id of the call before.
     """
