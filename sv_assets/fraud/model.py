@@ -6,6 +6,7 @@ sample is chosen by the ids of the orders alone, so the same signals give the sa
 
 import datetime as dt
 import heapq
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from sv_assets.fraud.settings import FraudSettings
 from sv_assets.fraud.signals import FORM, NAMES
 from sv_assets.mongo import Document, Store, content_hash
 
+log = logging.getLogger(__name__)
 APPLIED = "model"
 _GRID = np.concatenate([np.linspace(0, 0.99, 100), np.linspace(0.991, 1.0, 100)])
 _BINS = 10
@@ -76,7 +78,9 @@ def train(store: Store, settings: FraudSettings, now: dt.datetime) -> Model | No
         "orders": len(rows),
     }
     version = f"m-{content_hash(content)[:10]}"
-    store.fraud[MODELS].update_one({"_id": version}, {"$setOnInsert": {**content, "trained_at": now}}, upsert=True)
+    # One of this version that is there already is the same, or was damaged.
+    change = {"$set": content, "$setOnInsert": {"trained_at": now}}
+    store.fraud[MODELS].update_one({"_id": version}, change, upsert=True)
     return load(store, version)
 
 
@@ -96,7 +100,7 @@ def load(store: Store, version: str) -> Model:
     """A stored model. Raises SvError where there is none, or it cannot be read."""
     found = store.fraud[MODELS].find_one({"_id": version})
     if found is None:
-        raise SvError(f"There is no fraud model {version}. `sv fraud status` names those that there are.")
+        raise SvError(f"There is no fraud model {version}. `sv fraud train` trains one, and lets it count.")
     return Model(
         version,
         tuple(found["names"]),
@@ -114,8 +118,13 @@ def load(store: Store, version: str) -> Model:
 def refresh_model(
     store: Store, settings: FraudSettings, now: dt.datetime, *, again: bool = False
 ) -> tuple[Model | None, bool]:
-    """The model that counts, and whether it was trained now: the first time, when asked (`again`), or when it is old."""
-    known = applied(store)
+    """The model that counts, and whether it was trained now: the first time, when asked (`again`), when it is old, when it
+    cannot be read, or when signals are made otherwise since."""
+    try:
+        known = applied(store)
+    except SvError:
+        log.warning("the fraud model that counts cannot be read; a new one is trained")
+        known = None
     state = store.fraud[STATE].find_one({"_id": APPLIED}) or {}
     # The same orders give the same model, which stays as it is: when that was found out is kept beside it.
     last = None if known is None else max(known.trained_at, state.get("trained_again_at", known.trained_at))
