@@ -12,6 +12,8 @@ from sv_assets.mongo import content_hash
 
 ANOMALY = "anomaly"
 """The name under which the model stands beside the rules."""
+MOST_LEAVES = 250_000
+"""So many leaves a forest has at most: two nodes of 26 bytes for each, and MongoDB takes documents up to 16 MiB."""
 DEFAULT = Path(__file__).resolve().parents[1] / "defs" / "fraud" / "settings.yaml"
 
 
@@ -77,6 +79,11 @@ class ModelSettings(Entry):
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> "ModelSettings":
+        if self.trees * self.sample > MOST_LEAVES:
+            raise ValueError(
+                f"{self.trees} trees over {self.sample} orders each are more than one document holds; "
+                f"trees times sample is at most {MOST_LEAVES:,}"
+            )
         if self.train_from > self.orders:
             raise ValueError(
                 f"train_from ({self.train_from}) is more than orders ({self.orders}), so that no model would ever be trained"

@@ -161,6 +161,7 @@ def test_a_decision_leaves_the_training(store: Store) -> None:
 @pytest.mark.parametrize(
     ("was", "becomes", "says"),
     [
+        ("trees: 100, sample: 256", "trees: 1000, sample: 4096", "more than one document holds"),
         ("train_from: 500", "train_from: 30000", "no model would ever be trained"),
         ("name: card_testing_on_device", "name: anomaly", "the model's own points"),
         ("device_orders_1h: {at_least: 2}", "device_orders: {at_least: 2}", "there is no signal device_orders"),
