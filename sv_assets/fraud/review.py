@@ -10,7 +10,7 @@ from sv_assets import access
 from sv_assets.access import Actor, Attempt
 from sv_assets.errors import SvError
 from sv_assets.fraud.cases import VERDICTS, Verdict, case_id, case_of, decision_event, is_fraud, new_events
-from sv_assets.fraud.collections import CASES, EVENTS, FACTS, LEASE, SCORES, SIGNALS, prepare
+from sv_assets.fraud.collections import CASES, EVENTS, FACTS, LEASE, SCORES, SIGNALS, STATE, prepare
 from sv_assets.fraud.gathering import EVALUATE, mark_neighbours
 from sv_assets.fraud.scoring import DECIDE
 from sv_assets.fraud.settings import FraudSettings, load_settings
@@ -28,13 +28,18 @@ SEEN_AS = "fraud.cases"
 def refresh_cases(
     store: Store, settings: FraudSettings | None = None, *, full: bool = False, now: dt.datetime | None = None
 ) -> StationReport:
-    """Open, take up again and withdraw cases as scores and decisions say. Unchanged ones are not written."""
+    """Open, take up again and withdraw cases as scores and decisions say: all of them (`full`) when the settings for cases are
+    others than last time. Unchanged ones are not written.
+    """
     settings = settings or load_settings()
     report = StationReport()
     prepare(store)
     moment = now or _now()
     progress = Progress("cases", "orders")
     with lease(store, LEASE):
+        state = store.fraud[STATE]
+        made_by = state.find_one({"_id": CASES})
+        everything = full or made_by is None or made_by["rules"] != settings.deciding
         for batch in pending_batches(
             store.fraud[EVENTS], DECIDE, BATCH
         ):  # decided by somebody who was stopped half-way
@@ -48,7 +53,9 @@ def refresh_cases(
             report.read += len(batch)
             progress.advance(len(batch))
 
-        work_off(store.fraud[SCORES], DECIDE, BATCH, lambda batch: batch, write, everything=full)
+        work_off(store.fraud[SCORES], DECIDE, BATCH, lambda batch: batch, write, everything=everything)
+        if everything:
+            state.replace_one({"_id": CASES}, {"rules": settings.deciding}, upsert=True)
     return report
 
 
@@ -147,7 +154,7 @@ def listed(store: Store, state: str | None = "open", limit: int = 50, *, actor: 
 def shown(store: Store, case: str, *, actor: Actor) -> Document:
     """A case whole, as the actor may see it: `{case, signals, explained, events, linked}`. Raises SvError where there is none.
 
-    `linked` are other cases whose orders share a card, device, telephone, e-mail, address or customer, and how many kinds.
+    `linked` are other cases whose orders share a card, device, telephone, e-mail, address or customer, and which kinds of them.
     """
     allowed = access.permission(store, actor, SEEN_AS, Attempt(("case",)))
     found = store.fraud[CASES].find_one({"_id": case})

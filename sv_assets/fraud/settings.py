@@ -158,6 +158,11 @@ class FraudSettings(Entry):
             {"rules": rules, "anomaly": [a.model_dump() for a in self.anomaly], "open": self.cases.open_from}
         )[:12]
 
+    @cached_property
+    def deciding(self) -> str:
+        """Changes with whatever makes other cases of the same scores."""
+        return content_hash(self.cases.model_dump())[:12]
+
 
 @lru_cache
 def load_settings(path: Path = DEFAULT) -> FraudSettings:

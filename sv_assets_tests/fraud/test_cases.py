@@ -12,8 +12,8 @@ from sv_assets.access import Actor
 from sv_assets.errors import SvError
 from sv_assets.fraud.cases import case_id
 from sv_assets.fraud.metrics import figures, history, refresh_metrics
-from sv_assets.fraud.review import decide, listed, shown
-from sv_assets.fraud.settings import load_settings
+from sv_assets.fraud.review import decide, listed, refresh_cases, shown
+from sv_assets.fraud.settings import FraudSettings, load_settings
 from sv_assets.mongo import Document, Store
 from sv_assets_tests.fraud.shop import (  # fmt: skip
     after,
@@ -102,6 +102,20 @@ def test_a_decision_holds_teaches_and_is_opened_again_by_new_evidence(store: Sto
     assert signals(store, 9)["shared_fraud_365d"] == 0
     assert "shares_with_fraud" not in case(store, 9)["rules"]
     assert waiting(store) == 0
+
+
+def test_other_settings_for_cases_take_up_what_they_would_have(store: Store) -> None:
+    ring(store)
+    run(store)
+    decide(store, [case(store, 4)["_id"]], "innocent", by="ann", why="a charity")
+    declared = load_settings().model_dump()
+    sooner = FraudSettings.model_validate({**declared, "cases": {**declared["cases"], "reopen_points": 1}})
+    store.fraud["events"].update_many({"kind": "decided"}, {"$inc": {"points": -2}})
+    run(store)
+    assert case(store, 4)["state"] == "decided"
+    refresh_cases(store, sooner)
+    assert case(store, 4)["state"] == "open"
+    assert refresh_cases(store, sooner).read == 0
 
 
 def test_nothing_is_decided_about_an_order_without_a_score(store: Store) -> None:
