@@ -39,8 +39,8 @@ class Model:
     bins: Mapping[str, Document]
     trained_at: dt.datetime
     orders: int
-    form: int = FORM
-    """Of signals made in which way; those of another are not what it was trained on."""
+    made_with: str = ""
+    """By which settings, of signals made in which way."""
 
     def rows(self, signals: Iterable[Mapping[str, float]]) -> Floats:
         """Signals as rows; what a document lacks has its typical value."""
@@ -69,7 +69,7 @@ def train(store: Store, settings: FraudSettings, now: dt.datetime) -> Model | No
     levels = np.maximum.accumulate(np.quantile(forest.scores(rows), _GRID))
     content: Document = {
         "names": list(NAMES),
-        "form": FORM,
+        "made_with": made_with(settings),
         "forest": forest.stored(),
         "typical": np.median(rows, axis=0).tolist(),
         "levels": levels.tolist(),
@@ -111,7 +111,7 @@ def load(store: Store, version: str) -> Model:
         found["bins"],
         found["trained_at"],
         found["orders"],
-        found.get("form", 0),
+        found.get("made_with", ""),
     )
 
 
@@ -119,7 +119,7 @@ def refresh_model(
     store: Store, settings: FraudSettings, now: dt.datetime, *, again: bool = False
 ) -> tuple[Model | None, bool]:
     """The model that counts, and whether it was trained now: the first time, when asked (`again`), when it is old, when it
-    cannot be read, or when signals are made otherwise since."""
+    cannot be read, or when the settings or the making of signals have changed since."""
     try:
         known = applied(store)
     except SvError:
@@ -129,7 +129,7 @@ def refresh_model(
     # The same orders give the same model, which stays as it is: when that was found out is kept beside it.
     last = None if known is None else max(known.trained_at, state.get("trained_again_at", known.trained_at))
     due = last is None or now - last >= dt.timedelta(days=settings.model.again_after_days)
-    due = due or (known is not None and (known.names, known.form) != (NAMES, FORM))
+    due = due or (known is not None and (known.names, known.made_with) != (NAMES, made_with(settings)))
     if not (due or again):
         return known, False
     trained = train(store, settings, now)
@@ -139,6 +139,12 @@ def refresh_model(
         apply(store, trained.version, now)
     store.fraud[STATE].update_one({"_id": APPLIED}, {"$set": {"trained_again_at": now}})
     return trained, True
+
+
+def made_with(settings: FraudSettings) -> str:
+    """Changes with whatever makes another model of the same orders."""
+    declared = settings.model.model_dump(include={"trees", "sample", "seed", "orders"})
+    return content_hash({"form": FORM, **declared})[:12]
 
 
 def models(store: Store) -> list[Document]:

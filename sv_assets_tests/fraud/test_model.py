@@ -89,10 +89,8 @@ def test_it_is_trained_again_when_old_or_asked_and_not_on_too_few(trained: Store
     assert refresh_model(trained, FEW, NOW + dt.timedelta(days=28))[1] is True
     assert refresh_model(trained, FEW, NOW + dt.timedelta(days=29))[1] is False, "the same orders gave the same model"
     assert refresh_model(trained, FEW, NOW, again=True)[1] is True
-    trained.fraud["models"].update_many({}, {"$set": {"form": 0}})
-    trained.fraud["signals"].update_one({"_id": "o1"}, {"$set": {"signals.value": 12_345.0}})
-    assert refresh_model(trained, FEW, NOW)[1] is True, "signals are made otherwise now"
-    assert refresh_model(trained, FEW, NOW)[1] is False
+    more = FEW.model_copy(update={"model": FEW.model.model_copy(update={"trees": 40})})
+    assert [refresh_model(trained, more, NOW)[1] for _ in range(2)] == [True, False], "other settings, another model"
     too_few = FEW.model_copy(update={"model": FEW.model.model_copy(update={"train_from": 1_000})})
     assert train(trained, too_few, NOW) is None
 
