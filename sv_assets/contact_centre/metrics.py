@@ -184,7 +184,8 @@ def _count_lookups(store: Store, settings: ContactCentreSettings, report: Statio
     """The first attempt of each call, from the log of accesses; what the log has forgotten meanwhile stays."""
     state = store.contact_centre["state"]
     reached = state.find_one({"_id": LOOKUPS})
-    since = dt.datetime.min.replace(tzinfo=dt.timezone.utc) if full or reached is None else reached["at"] - AGAIN
+    anew = full or reached is None or reached.get("rules") != settings.call_rules
+    since = dt.datetime.min.replace(tzinfo=dt.timezone.utc) if reached is None or anew else reached["at"] - AGAIN
     latest, now = since, dt.datetime.now(dt.timezone.utc)
     log = store.control[ACCESS_LOG].find({"at": {"$gte": since}}).batch_size(10_000)
     for batch in in_batches(log):
@@ -201,14 +202,17 @@ def _count_lookups(store: Store, settings: ContactCentreSettings, report: Statio
                 "entry": entry["_id"],
             }
             earlier = {"$lte": [{"$ifNull": ["$at", entry["at"]]}, entry["at"]]}
-            known = {"$and": [earlier, {"$ne": [{"$ifNull": ["$entry", None]}, None]}]}
+            there = {"$ne": [{"$ifNull": ["$entry", None]}, None]}
+            same = {"$and": [{"$eq": [f"${name}", {"$literal": first[name]}]} for name in ("day", "found")]}
+            stays = {"$or": [{"$ne": ["$entry", entry["_id"]]}, same]}
+            known = {"$and": [earlier, there, stays]}
             change = [{"$replaceWith": {"$cond": [known, "$$ROOT", {"$literal": first}]}}]
             updates.append(UpdateOne({"_id": entry["call"]}, change, upsert=True))
         inserted, updated = bulk_write(store.contact_centre[LOOKUPS], updates)
         report.inserted += inserted
         report.updated += updated
     if latest > since:
-        state.replace_one({"_id": LOOKUPS}, {"at": latest}, upsert=True)
+        state.replace_one({"_id": LOOKUPS}, {"at": latest, "rules": settings.call_rules}, upsert=True)
 
 
 def _difference(a: int, of_a: int, b: int, of_b: int) -> Document | None:

@@ -14,7 +14,7 @@ from sv_assets.access import Actor, log
 from sv_assets.contact_centre import look_up, metrics
 from sv_assets.contact_centre.calls import COLLECTION, measured, refresh_calls
 from sv_assets.contact_centre.metrics import Figures, around, by_day, figures, refresh_metrics, weeks
-from sv_assets.contact_centre.settings import load_settings
+from sv_assets.contact_centre.settings import ContactCentreSettings, load_settings
 from sv_assets.customers.find import Question
 from sv_assets.errors import ConfigurationError
 from sv_assets.identity.decisions import merge, undo
@@ -218,6 +218,19 @@ def test_the_first_attempt_of_a_call_counts_even_if_its_entry_comes_late_or_is_f
     store.control[log.COLLECTION].delete_many({})
     refresh_metrics(store, full=True)
     assert figures(store, today, tomorrow).lookups == 3
+
+
+def test_look_ups_are_measured_again_when_what_counts_as_found_changes(shop: Retailer) -> None:
+    store, declared = shop.store, load_settings().model_dump()
+    look_up.cards(store, Question(email="jane@x.com"), actor=AGENT, call="900")
+    store.control[log.COLLECTION].update_one({"call": "900"}, {"$set": {"customers": ["C1", "C2"]}})
+    today = dt.datetime.now(ZONE).date()
+    for at_most, found in ((3, 1), (1, 0), (2, 1)):
+        measures = {**declared["measures"], "found_at_most": at_most}
+        settings = ContactCentreSettings.model_validate({**declared, "measures": measures})
+        refresh_metrics(store, settings)
+        assert figures(store, today, today + dt.timedelta(days=1)).found_first == found
+        assert refresh_metrics(store, settings).written == 0
 
 
 def test_the_command_tells_the_last_days_and_a_change(shop: Retailer) -> None:
