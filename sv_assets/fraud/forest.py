@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 _EULER = 0.5772156649015329
 _ARRAYS = {"feature": "<i2", "threshold": "<f8", "left": "<i4", "right": "<i4", "length": "<f8", "roots": "<i4"}
 """How each array is stored: little-endian, of that type."""
+_TOGETHER = 1_000_000
+"""So many ways through trees are gone at once: some tens of MB, however many trees there are."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Forest:
         """How unusual each row is, from 0 to 1: 2 ** -(mean path / usual path). 0.5 is as usual as can be."""
         if not len(rows):
             return np.zeros(0)
+        together = max(_TOGETHER // len(self.roots), 1)
+        if len(rows) > together:
+            return np.concatenate([self.scores(rows[n : n + together]) for n in range(0, len(rows), together)])
         values = rows.astype(np.float32)  # as scikit-learn compares them
         at = np.tile(self.roots, (len(rows), 1))
         number = np.arange(len(rows))[:, None]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sv_assets.errors import ConfigurationError, SvError
+from sv_assets.fraud import forest
 from sv_assets.fraud.cases import case_id
 from sv_assets.fraud.contributions import contributions
 from sv_assets.fraud.drift import drift, index
@@ -46,7 +47,7 @@ def trained(store: Store) -> Store:
     return store
 
 
-def test_scores_are_those_of_scikit_learn_and_survive_being_stored() -> None:
+def test_scores_are_those_of_scikit_learn_and_survive_being_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.ensemble import IsolationForest
 
     chance = np.random.default_rng(1)
@@ -56,6 +57,9 @@ def test_scores_are_those_of_scikit_learn_and_survive_being_stored() -> None:
     expected = -theirs.score_samples(rows.astype(np.float32))
     assert np.allclose(ours.scores(rows), expected, atol=1e-12)
     assert np.array_equal(read_forest(ours.stored()).scores(rows), ours.scores(rows))
+    whole = ours.scores(rows)
+    monkeypatch.setattr(forest, "_TOGETHER", 40 * 7)
+    assert np.array_equal(ours.scores(rows), whole)
 
 
 def test_a_stored_model_that_is_no_forest_is_refused(trained: Store) -> None:
@@ -116,10 +120,10 @@ def test_what_stands_out_is_told_and_another_model_scores_everybody_again(traine
 def test_what_many_ordinary_orders_have_is_above_none_of_them() -> None:
     same = np.tile(np.arange(8.0), (96, 1))
     for rows, expected in ((same, [0.0, 0.0]), (np.concatenate([same, same[:4] + 50]), [0.0, 0.96])):
-        forest = grow(rows, trees=20, sample=64, seed=1)
-        levels = np.quantile(forest.scores(rows), _GRID)
-        model = Model("m", NAMES[:8], forest, same[0], levels, _GRID, {}, NOW, len(rows))
-        assert model.rarity(forest.scores(rows[[0, -1]])) == pytest.approx(expected, abs=0.02)
+        grown = grow(rows, trees=20, sample=64, seed=1)
+        levels = np.quantile(grown.scores(rows), _GRID)
+        model = Model("m", NAMES[:8], grown, same[0], levels, _GRID, {}, NOW, len(rows))
+        assert model.rarity(grown.scores(rows[[0, -1]])) == pytest.approx(expected, abs=0.02)
         assert model.rarity(np.array([1.0])).tolist() == [1.0]
 
 
