@@ -20,6 +20,7 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -53,6 +54,8 @@ COLLECTION, ACTIONS = "erasures", "legacy_actions"
 GONE = ERASED
 _OWN = {("control", name) for name in (COLLECTION, ACTIONS, "erased", "erasure_ledger", "leases")}
 UNAUTHORISED, NO_SUCH_NAMESPACE = 13, 26
+_WORK_OF_CONSUMERS = ("audience", "contact_centre.calls", "contact_centre.cards", "fraud")
+"""The leases under which they write what they made of people."""
 
 
 @dataclass
@@ -338,7 +341,18 @@ def _names(document: Document, plan: Plan) -> bool:
 
 
 def _consumers(work: Work) -> None:
-    """Every other collection, as declared; what nobody declared is looked through, and reported."""
+    """Every other collection, as declared; what nobody declared is looked through, and reported.
+
+    Consumers that are at work are waited for: they may have read the person before the stations took them back, and would
+    write them again.
+    """
+    with ExitStack() as held:
+        for name in _WORK_OF_CONSUMERS:
+            held.enter_context(lease(work.store, name))
+        _clear_consumers(work)
+
+
+def _clear_consumers(work: Work) -> None:
     pattern = search.pattern_of([*work.plan.searched, *work.plan.names])
     for database, name, held, ids in at_consumers(work.store, work.catalogue, work.declared, work.plan):
         if held is None:

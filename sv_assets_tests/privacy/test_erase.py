@@ -1,6 +1,8 @@
 """Who was erased is nowhere, and stays so whatever lands again; what the law wants stays without them."""
 
 import datetime as dt
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from sv_assets.landing.archive import Archive
 from sv_assets.landing.land_queue import replay_queue
 from sv_assets.landing.quarantine import Chosen
 from sv_assets.landing.retry import retry_quarantined
+from sv_assets.lease import lease
 from sv_assets.ledger import ERASED
 from sv_assets.mongo import Document, Store
 from sv_assets.privacy import erase as erasing
@@ -63,6 +66,32 @@ def test_an_erased_person_is_nowhere_and_a_rebuild_and_replay_bring_nothing_back
     assert set(estate.customers()) == {peter, estate.id_of("crm.customer:1003")}
     assert composed_part(estate.customers()[peter]) == after
     assert store.archive["web.web_account_events"].count_documents({}) == 1, "Mary's message is still there"
+
+
+@pytest.mark.parametrize(
+    ("at_work", "writes"), [("contact_centre.cards", "contact_centre.customer_card"), ("fraud", "fraud.facts")]
+)
+def test_a_consumer_that_is_at_work_meanwhile_brings_nobody_back(estate: Estate, at_work: str, writes: str) -> None:
+    store, mary = estate.store, estate.id_of("crm.customer:1003")
+    database, _, collection = writes.partition(".")
+    held, about_to_clear = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with lease(store, at_work):
+            held.set()
+            about_to_clear.wait(30)
+            time.sleep(1.0)
+            getattr(store, database)[collection].insert_one({"_id": mary, "customer_id": mary})
+
+    consumer = threading.Thread(target=work)
+    consumer.start()
+    held.wait(30)
+    erase(
+        store, estate.catalogue, mary, actor="Ann", reason="asked", verify=False,
+        advance=lambda step: about_to_clear.set() if step == "consumers" else None,
+    )  # fmt: skip
+    consumer.join()
+    assert getattr(store, database)[collection].find_one({"_id": mary}) is None
 
 
 def test_what_was_sealed_for_an_erased_person_is_opened_by_nobody_and_they_get_no_key_again(estate: Estate) -> None:
