@@ -44,6 +44,12 @@ def test_each_check_finds_its_fault(shop: Retailer) -> None:
     found = failed_checks(run(assets.customer_card, assets.calls, *CHECKS, only=dg.AssetSelection.checks(*CHECKS)))
     assert "3 cards for 2 customers" in str(found["every_customer_has_a_card"])
     assert "0 of 1 calls are measured" in str(found["every_call_is_measured"])
+    clusters = shop.store.identity["clusters"]
+    caller = shop.store.single_view["interactions"].find_one({})["customer_id"]
+    only = dg.AssetSelection.checks(checks.every_call_is_measured)
+    for pending, fails in ((next(i for i in shop.customers() if i != caller), True), (caller, False)):
+        clusters.update_one({"_id": pending}, {"$set": {"_sv.pending": ["calls"]}})
+        assert bool(failed_checks(run(checks.every_call_is_measured, assets.calls, only=only))) is fails
 
 
 def test_calls_of_another_system_in_other_words_are_measured_and_the_check_agrees(shop: Retailer) -> None:
