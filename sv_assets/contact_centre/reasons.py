@@ -7,6 +7,7 @@ that it can be made ahead of time. `holding` picks those of a moment.
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -67,7 +68,7 @@ def _orders(customer: Document) -> Iterator[Document]:
             "status": order.get("status"),
             "delivery": order.get("delivery"),
             "since": order.get("placed_at"),
-            "refunded": order.get("refunded") is not None,
+            "refunded": Decimal(str(order.get("refunded") or 0)) != 0,
         }
 
 

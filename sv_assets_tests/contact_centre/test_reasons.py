@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from bson import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,12 @@ def test_an_order_with_a_parcel_under_way_is_dispatched_whatever_its_own_status_
     order = {"number": "SO9", "status": "Processing", "placed_at": day(1), "refunded": None}
     assert said(latest(orders=[{**order, "delivery": None}]), day(9)) == ["not_dispatched"]
     assert said(latest(orders=[{**order, "delivery": "delivered"}]), day(9)) == []
+
+
+def test_a_refund_of_nothing_is_none() -> None:
+    order = {"number": "SO9", "status": "returned", "placed_at": day(1)}
+    for refunded, expected in ((Decimal128("0.00"), ["refund_pending"]), (Decimal128("9.50"), [])):
+        assert said(latest(orders=[{**order, "refunded": refunded}]), day(10)) == expected
 
 
 def test_calls_repeat_while_each_follows_the_one_before_within_the_window() -> None:
