@@ -201,4 +201,8 @@ def _show(card: "Document") -> None:
 
 
 def _date(at: dt.datetime | None) -> str:
-    return f"{at:%Y-%m-%d}" if at else ""
+    """The day by the clock of the retailer, as the reasons on the card have it."""
+    from sv_assets.contact_centre.calls import day_of
+    from sv_assets.contact_centre.settings import load_settings
+
+    return day_of(at, load_settings().zone) if at else ""

@@ -1,5 +1,6 @@
 """Cards: kept true to the customers, whatever happens in between, and seen by role."""
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -236,6 +237,14 @@ def test_the_command_shows_one_screen_as_the_role_sees_it(flagged: Retailer) -> 
     assert run_sv("card", jane, "--email", "jane@x.com").returncode == 2
     assert run_sv("card").returncode == 2
     assert run_sv("card", jane, "--as", "marketing").returncode == 1
+
+
+def test_days_on_the_screen_are_those_of_the_retailer(shop: Retailer) -> None:
+    shop.account(11, "Jane", "Smith", EmailAddress="jane@x.com")
+    shop.order(101, AccountId=11, OrderDate=dt.datetime(2026, 7, 1, 23, 30, tzinfo=dt.timezone.utc))
+    shop.run()
+    shown = run_sv("card", "--email", "jane@x.com", "--as", "contact_centre", "--purpose", "service").stdout
+    assert "2026-07-02" in shown and "2026-07-01" not in shown
 
 
 class Statements(CommandListener):
