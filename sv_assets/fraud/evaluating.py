@@ -33,6 +33,7 @@ def refresh_signals(store: Store, settings: FraudSettings | None = None, *, full
 def _evaluate(store: Store, report: StationReport, *, full: bool) -> None:
     facts = store.fraud[FACTS]
     progress = Progress("signals of orders", "orders")
+    heavy: set[str] = set()
 
     def write(batch: list[Document], made: list[Document]) -> None:
         _write(store, made, report)
@@ -40,14 +41,14 @@ def _evaluate(store: Store, report: StationReport, *, full: bool) -> None:
         report.count("orders_evaluated", len(batch))
         progress.advance(len(batch))
 
-    work_off(facts, EVALUATE, BATCH_FACTS, lambda batch: signals_documents(store, batch), write, everything=full)
+    work_off(facts, EVALUATE, BATCH_FACTS, lambda batch: signals_documents(store, batch, heavy), write, everything=full)
 
 
-def signals_documents(store: Store, facts: list[Document]) -> list[Document]:
-    """The signals of these facts, each document with what stands out in words."""
+def signals_documents(store: Store, facts: list[Document], heavy: set[str] | None = None) -> list[Document]:
+    """The signals of these facts, each document with what stands out in words. `heavy` as for `neighbours.around`."""
     read = [fact_of(document) for document in facts]
     made = []
-    for fact, near in zip(read, around(store, read), strict=True):
+    for fact, near in zip(read, around(store, read, heavy), strict=True):
         signals = signals_of(fact, near)
         made.append(
             {

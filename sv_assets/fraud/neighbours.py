@@ -1,14 +1,18 @@
-"""Reading what orders share keys with: for many orders at once, and bounded, however many share a key."""
+"""Reading what orders share keys with: for many orders at once, and bounded, however many share a key.
+
+Of most keys all orders are read, of many keys together. A key of very many (the tablet in a shop, the one device of a call
+centre) is found out by what was read of it, and from then on read by itself: only what may count before the orders in hand.
+"""
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sv_assets.fraud.collections import FACTS
 from sv_assets.fraud.facts import Fact, fact_of
 from sv_assets.fraud.keys import CUSTOMER, kind_of
 from sv_assets.fraud.windows import EVER, LONGEST, before, earliest, falls_within
-from sv_assets.mongo import Document, Store
+from sv_assets.mongo import Document, Store, in_batches
 
 MOST = 1000
 """So many orders before an order, with one key, count at most: the nearest ones. A key of more tells about nobody."""
@@ -17,53 +21,70 @@ MOST_READ = 20_000
 _KEYS_TOGETHER = 500
 
 
-def around(store: Store, facts: Sequence[Fact]) -> list[Mapping[str, Sequence[Fact]]]:
+def around(store: Store, facts: Sequence[Fact], heavy: set[str] | None = None) -> list[Mapping[str, Sequence[Fact]]]:
     """For each order, by key, those that share it and were placed in the year before, or older ones of which money was paid
     back in that year: the earliest first, of the nearest `MOST` with a key. Of its customer the last one before that year as
     well, which tells that they are no stranger.
+
+    `heavy` are keys known to be of very many orders; those that are found out are added. What comes out is the same.
     """
-    found = _read_together(store, facts)
-    if found is None and len(facts) > 1:
+    heavy = set() if heavy is None else heavy
+    by_key = _of_light(store, {key for fact in facts for key in fact.keys}, heavy)
+    if by_key is None and len(facts) > 1:
         half = len(facts) // 2
-        return [*around(store, facts[:half]), *around(store, facts[half:])]
-    if found is None:
-        return [_read_alone(store, facts[0])]
-    return [{key: _nearest(key, found.get(key, ()), fact.at) for key in fact.keys} for fact in facts]
+        return [*around(store, facts[:half], heavy), *around(store, facts[half:], heavy)]
+    if by_key is None:
+        by_key, heavy = {}, set(facts[0].keys)
+    moments: dict[str, list[dt.datetime]] = defaultdict(list)
+    for fact in facts:
+        for key in heavy.intersection(fact.keys):
+            moments[key].append(fact.at)
+    for key, some in moments.items():
+        by_key[key] = _of_heavy(store, key, some)
+    return [{key: _nearest(key, by_key.get(key, ()), fact.at) for key in fact.keys} for fact in facts]
 
 
-def _read_together(store: Store, facts: Sequence[Fact]) -> dict[str, list[Fact]] | None:
-    """All facts by each key of these; None where they are too many."""
-    wanted = {key for fact in facts for key in fact.keys}
-    collection = store.fraud[FACTS]
+def _of_light(store: Store, keys: set[str], heavy: set[str]) -> dict[str, list[Fact]] | None:
+    """All facts by each of the keys that are not heavy; None where they are too many."""
     documents: dict[str, Document] = {}
-    keys = sorted(wanted)
-    for start in range(0, len(keys), _KEYS_TOGETHER):
-        query = {"keys": {"$in": keys[start : start + _KEYS_TOGETHER]}}
-        read = 0
-        for document in collection.find(query).limit(MOST_READ + 1).batch_size(5_000):
-            documents[document["_id"]] = document
-            read += 1
-        if read > MOST_READ or len(documents) > MOST_READ:
-            return None
-    by_key: dict[str, list[Fact]] = defaultdict(list)
-    for document in documents.values():
-        fact = fact_of(document)
-        for key in fact.keys:
-            if key in wanted:
-                by_key[key].append(fact)
-    for found in by_key.values():
-        found.sort(key=_order)
-    return by_key
+    light = keys - heavy
+    for some in in_batches(sorted(light), _KEYS_TOGETHER):
+        found = list(store.fraud[FACTS].find({"keys": {"$in": some}}).limit(MOST_READ + 1).batch_size(5_000))
+        documents.update((document["_id"], document) for document in found)
+        if max(len(found), len(documents)) > MOST_READ:
+            counted = Counter(key for document in documents.values() for key in light.intersection(document["keys"]))
+            of_many = {key for key, number in counted.items() if number > MOST}
+            heavy |= of_many
+            return _of_light(store, keys, heavy) if of_many else None
+    return _by_key(documents.values(), light)
 
 
-def _read_alone(store: Store, fact: Fact) -> dict[str, Sequence[Fact]]:
-    """For one order whose keys are those of very many: the nearest of each."""
-    found = {}
-    for key in fact.keys:
-        query = {"keys": key, "at": {"$lt": fact.at}}
-        nearest = store.fraud[FACTS].find(query).sort([("at", -1), ("_id", -1)]).limit(MOST)
-        found[key] = _nearest(key, sorted((fact_of(document) for document in nearest), key=_order), fact.at)
-    return found
+def _of_heavy(store: Store, key: str, moments: Sequence[dt.datetime]) -> list[Fact]:
+    """Of the facts with a key at least the nearest `MOST` before each of the moments."""
+    first, last = min(moments), max(moments)
+    between = {"keys": key, "at": {"$gte": first, "$lt": last}}
+    read = list(store.fraud[FACTS].find(between).limit(MOST_READ + 1).batch_size(5_000)) if first < last else []
+    ends = [first] if len(read) <= MOST_READ else sorted(set(moments))
+    documents = {document["_id"]: document for document in read} if len(ends) == 1 else {}
+    for end in ends:
+        documents.update((document["_id"], document) for document in _latest(store, key, end))
+    return _by_key(documents.values(), {key}).get(key, [])
+
+
+def _latest(store: Store, key: str, end: dt.datetime) -> Iterator[Document]:
+    query = {"keys": key, "at": {"$lt": end}}
+    yield from store.fraud[FACTS].find(query).sort([("at", -1), ("_id", -1)]).limit(MOST)
+
+
+def _by_key(documents: Iterable[Document], wanted: set[str]) -> dict[str, list[Fact]]:
+    """Facts by each wanted key, the earliest first."""
+    found: dict[str, list[Fact]] = defaultdict(list)
+    for fact in map(fact_of, documents):
+        for key in wanted.intersection(fact.keys):
+            found[key].append(fact)
+    for facts in found.values():
+        facts.sort(key=_order)
+    return dict(found)
 
 
 def _nearest(key: str, ordered: Sequence[Fact], at: dt.datetime) -> Sequence[Fact]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sv_assets.fraud import keys, neighbours
-from sv_assets.fraud.facts import Fact, Refund, document_of
+from sv_assets.fraud.facts import Fact, Refund, document_of, fact_of
 from sv_assets.fraud.settings import load_settings
 from sv_assets.fraud.signals import NAMES, explained, in_words, signals_of
 from sv_assets.fraud.windows import DAY, HOUR, before, falls_within
@@ -251,6 +251,24 @@ def test_a_late_order_counts_for_those_after_it_and_one_that_is_gone_no_more(sto
     assert signals(store, 3)["device_orders_1h"] == 1
     assert store.fraud["facts"].count_documents({}) == store.fraud["signals"].count_documents({}) == 2
     assert waiting(store) == 0
+
+
+def test_what_is_read_for_a_key_of_very_many_does_not_grow_with_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that came late finds 300 others on the tablet of its shop."""
+    put_orders(store, [order(n, after(minutes=n), device="kiosk") for n in range(300)])
+    run(store)
+    read: list[str] = []
+    monkeypatch.setattr(neighbours, "fact_of", lambda document: read.append(document["_id"]) or fact_of(document))
+    monkeypatch.setattr(neighbours, "MOST", 10)
+    monkeypatch.setattr(neighbours, "MOST_READ", 40)
+    facts = [fact_of(document) for document in store.fraud["facts"].find({}).sort("at", 1)]
+    for some, most in ((facts[200:230], 40 + 10), ([facts[0], facts[120], facts[250]], 3 * 10)):
+        read.clear()
+        found = neighbours.around(store, some)
+        assert [len(near[keys.key(keys.DEVICE, "kiosk")]) for near in found] == [min(10, facts.index(f)) for f in some]
+        assert len(read) <= most + len(some)
 
 
 @pytest.mark.parametrize("most_read", [20_000, 1])
