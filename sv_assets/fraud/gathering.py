@@ -17,6 +17,7 @@ from sv_assets.fraud.cases import case_id, is_fraud
 from sv_assets.fraud.collections import CASES, FACTS, SCORES, SIGNALS, STATE
 from sv_assets.fraud.facts import document_of, remembering
 from sv_assets.fraud.keys import CUSTOMER, kind_of
+from sv_assets.fraud.neighbours import after
 from sv_assets.fraud.settings import FraudSettings
 from sv_assets.fraud.windows import EVER, LONGEST, latest
 from sv_assets.identity.party import StationReport
@@ -52,16 +53,17 @@ def gather_facts(store: Store, settings: FraudSettings, report: StationReport, *
     orders = store.single_view["orders"]
     progress = Progress("facts about orders", "orders")
     gone = store.single_view[GONE]
+    heavy: set[str] = set()
     for batch in pending_batches(gone, STATION, BATCH_ORDERS):
         ids = [note["_id"] for note in batch]
         there = list(find_many(orders, "_id", ids))
         missing = sorted(set(ids) - {order["_id"] for order in there})
-        write(store, Gathered([], missing), report)
-        write(store, gathered(store, there, settings), report)
+        write(store, Gathered([], missing), report, heavy)
+        write(store, gathered(store, there, settings), report, heavy)
         bulk_write(gone, clear_pending(batch, STATION, "revision"))
 
     def write_orders(batch: list[Document], found: Gathered) -> None:
-        write(store, found, report)
+        write(store, found, report, heavy)
         bulk_write(orders, clear_pending(batch, STATION, "hash"))
         report.read += len(batch)
         progress.advance(len(batch))
@@ -69,16 +71,16 @@ def gather_facts(store: Store, settings: FraudSettings, report: StationReport, *
     work_off(
         orders, STATION, BATCH_ORDERS, lambda batch: gathered(store, batch, settings), write_orders, everything=full
     )
-    _follow_customers(store, settings, report)
+    _follow_customers(store, settings, report, heavy)
 
 
-def _follow_customers(store: Store, settings: FraudSettings, report: StationReport) -> None:
+def _follow_customers(store: Store, settings: FraudSettings, report: StationReport, heavy: set[str]) -> None:
     """The orders of customers whose document changed: another telephone, address or name, a merge or a split."""
     customers = store.single_view["customers"]
     for batch in pending_batches(customers, STATION, 200, {"_sv": 1}):
         theirs = find_many(store.single_view["orders"], "customer_id", [customer["_id"] for customer in batch])
         for some in in_batches(theirs, BATCH_ORDERS):
-            write(store, gathered(store, some, settings), report)
+            write(store, gathered(store, some, settings), report, heavy)
         bulk_write(customers, clear_pending(batch, STATION, "hash"))
         report.count("customers_read", len(batch))
 
@@ -124,7 +126,7 @@ def of_waiting_customers(store: Store) -> int:
     )
 
 
-def write(store: Store, found: Gathered, report: StationReport) -> None:
+def write(store: Store, found: Gathered, report: StationReport, heavy: set[str]) -> None:
     """Write the facts that changed and take out those that are no more, their neighbours marked before."""
     facts = store.fraud[FACTS]
     wanted = [*(fact["_id"] for fact in found.facts), *found.none]
@@ -134,7 +136,7 @@ def write(store: Store, found: Gathered, report: StationReport) -> None:
     changed = [f for f in made if stored.get(f["_id"], {}).get("_sv", {}).get("hash") != hashes[f["_id"]]]
     lost = [stored[i] for i in found.none if i in stored]
     before = [stored[f["_id"]] for f in changed if f["_id"] in stored]
-    mark_neighbours(store, [*changed, *before, *lost])
+    mark_neighbours(store, [*changed, *before, *lost], heavy)
     new = [
         {
             **fact,
@@ -151,24 +153,25 @@ def write(store: Store, found: Gathered, report: StationReport) -> None:
     _take_out(store, found.none)
 
 
-def mark_neighbours(store: Store, changed: Iterable[Document]) -> None:
-    """Put on the work list every fact that has one of these in a window: the later ones that share a key."""
+def mark_neighbours(store: Store, changed: Sequence[Document], heavy: set[str] | None = None) -> None:
+    """Put on the work list every fact that has one of these in a window: the later ones that share a key.
+
+    `heavy` as for `neighbours.around`.
+    """
     reach: dict[str, list[tuple[dt.datetime, dt.datetime]]] = defaultdict(list)
-    own: set[str] = set()
     for fact in changed:
-        own.add(fact["_id"])
         last = max([fact["at"], *(refund["at"] for refund in fact["refunds"])])
         for key in fact["keys"]:
             # Of whoever ordered once it is known for ever that they did.
             window = EVER if kind_of(key) == CUSTOMER else LONGEST
             reach[key].append((fact["at"], latest(last, window)))
-    facts = store.fraud[FACTS]
+    moments = {key: [start for start, _ in spans] for key, spans in reach.items()}
     found: set[str] = set()
-    for other in find_many(facts, "keys", reach, {"at": 1, "keys": 1}):
+    for other in after(store, moments, set() if heavy is None else heavy, len(changed)):
         spans = (span for key in other["keys"] for span in reach.get(key, ()))
         if other["_id"] not in found and any(start < other["at"] <= end for start, end in spans):
             found.add(other["_id"])
-    bulk_write(facts, mark_pending(sorted(found), EVALUATE))
+    bulk_write(store.fraud[FACTS], mark_pending(sorted(found), EVALUATE))
 
 
 def _take_out(store: Store, ids: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ MOST = 1000
 MOST_READ = 20_000
 """So many facts are read for some orders together; where there are more, they are read for fewer orders at a time."""
 _KEYS_TOGETHER = 500
+_PLACED = {"at": 1, "keys": 1}
 
 
 def around(store: Store, facts: Sequence[Fact], heavy: set[str] | None = None) -> list[Mapping[str, Sequence[Fact]]]:
@@ -42,6 +43,41 @@ def around(store: Store, facts: Sequence[Fact], heavy: set[str] | None = None) -
     for key, some in moments.items():
         by_key[key] = _of_heavy(store, key, some)
     return [{key: _nearest(key, by_key.get(key, ()), fact.at) for key in fact.keys} for fact in facts]
+
+
+def after(
+    store: Store, moments: Mapping[str, Sequence[dt.datetime]], heavy: set[str], changes: int
+) -> Iterator[Document]:
+    """`{_id, at, keys}` at least of the facts after these moments, by key, for which an order at one of them may count; some
+    come twice. `changes` is how many facts are about to be changed; `heavy` as for `around`.
+    """
+    yield from _after_light(store, moments.keys() - heavy, heavy)
+    for key in moments.keys() & heavy:
+        first, last = min(moments[key]), max(moments[key])
+        between = {"keys": key, "at": {"$gt": first, "$lte": last}}
+        read = list(store.fraud[FACTS].find(between, _PLACED).limit(MOST_READ + 1)) if first < last else []
+        yield from read
+        for start in [last] if len(read) <= MOST_READ else sorted(set(moments[key])):
+            # Whichever of the changed ones go, it counts for no more than these.
+            later = store.fraud[FACTS].find({"keys": key, "at": {"$gt": start}}, _PLACED)
+            yield from later.sort([("at", 1), ("_id", 1)]).limit(MOST + changes)
+
+
+def _after_light(store: Store, keys: set[str], heavy: set[str]) -> Iterator[Document]:
+    """All facts with these keys, but for those of keys that are found out to be heavy meanwhile."""
+    for some in in_batches(sorted(keys), _KEYS_TOGETHER):
+        counted: Counter[str] = Counter()
+        wanted = set(some)
+        for number, document in enumerate(
+            store.fraud[FACTS].find({"keys": {"$in": some}}, _PLACED).batch_size(5_000), 1
+        ):
+            yield document
+            counted.update(wanted.intersection(document["keys"]))
+            of_many = {key for key in wanted if counted[key] > MOST} if number % MOST_READ == 0 else set()
+            if of_many:
+                heavy |= of_many
+                yield from _after_light(store, wanted - of_many, heavy)
+                break
 
 
 def _of_light(store: Store, keys: set[str], heavy: set[str]) -> dict[str, list[Fact]] | None:
