@@ -1,6 +1,6 @@
 """What a customer themselves had put right or said, as composition takes it: corrections, and statements on consent,
-restriction and objection. Both stand under the `customer_id` that they were made for, which resolves for life; what was taken
-back (`undone`) does not count.
+restriction and objection. Both stand under the `customer_id` that they were made for, and go with its anchor record through
+merges and splits; what was taken back (`undone`) does not count.
 """
 
 import datetime as dt
@@ -12,6 +12,7 @@ from pymongo import IndexModel
 
 from sv_assets import sealing
 from sv_assets.customers.values import NEVER, Saying, moment
+from sv_assets.identity.customer_ids import ids_of
 from sv_assets.mongo import Document, Store, find_many
 
 CORRECTIONS, STATEMENTS = "corrections", "statements"
@@ -35,9 +36,7 @@ def are_any(store: Store) -> bool:
 
 def of_customers(store: Store, customer_ids: Iterable[str]) -> dict[str, tuple[list[Document], list[Document]]]:
     """By customer, the corrections and the statements in force, also those made under an id that was merged."""
-    ids = list(customer_ids)
-    now = {identifier: identifier for identifier in ids}
-    now.update({a["_id"]: a["customer_id"] for a in find_many(store.identity["aliases"], "customer_id", ids)})
+    now = ids_of(store, customer_ids)
     found: dict[str, tuple[list[Document], list[Document]]] = defaultdict(lambda: ([], []))
     for place, name in enumerate((CORRECTIONS, STATEMENTS)):
         for document in sealing.opened(store, list(find_many(store.single_view[name], "customer_id", now))):

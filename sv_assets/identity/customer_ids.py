@@ -13,7 +13,7 @@ import datetime as dt
 import hashlib
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from pymongo import IndexModel, UpdateOne
@@ -85,6 +85,48 @@ def resolve(store: Store, customer_id: str) -> str:
     """The id that a customer has today: itself, or what its id is an alias of."""
     alias = store.identity["aliases"].find_one({"_id": customer_id})
     return str(alias["customer_id"]) if alias else customer_id
+
+
+def ids_of(store: Store, customer_ids: Iterable[str]) -> dict[str, str]:
+    """By every id that is or was one of these customers, which of them it is.
+
+    An id that was merged resolves for ever to what it became (`resolve`). What was said or kept under it is of whom its anchor
+    record belongs to now: where the two have parted again that is another one.
+    """
+    clusters, aliases = store.identity["clusters"], store.identity["aliases"]
+    owners = {identifier: identifier for identifier in customer_ids}
+    by_record = {
+        record: cluster["_id"]
+        for cluster in find_many(clusters, "_id", list(owners), {"records": 1})
+        for record in cluster["records"]
+    }
+    for cluster in find_many(clusters, "anchor", by_record, {"anchor": 1, "state": 1}):
+        if cluster["state"] == "merged":
+            owners.setdefault(cluster["_id"], by_record[cluster["anchor"]])
+    became = {alias["_id"]: alias["customer_id"] for alias in find_many(aliases, "customer_id", list(owners))}
+    elsewhere = became.keys() - owners.keys()
+    anchors = {c["_id"]: c["anchor"] for c in find_many(clusters, "_id", elsewhere, {"anchor": 1})}
+    fields = {"customer_id": 1, "deleted": 1}
+    gone = {
+        record["_id"]
+        for record in find_many(store.identity["party_records"], "_id", set(anchors.values()), fields)
+        if not record["deleted"] and record.get("customer_id") not in (None, *became, *became.values())
+    }
+    return owners | {i: became[i] for i in elsewhere if anchors.get(i) not in gone}
+
+
+def let_go(store: Store, customer_ids: Collection[str]) -> None:
+    """Let ids that were merged into these customers, and are another's since (`ids_of`), resolve to that one: before these are
+    forgotten."""
+    clusters, aliases = store.identity["clusters"], store.identity["aliases"]
+    merged = {cluster["_id"] for cluster in find_many(clusters, "into", customer_ids, {"_id": 1})}
+    merged |= {alias["_id"] for alias in find_many(aliases, "customer_id", customer_ids, {"_id": 1})}
+    anchors = {c["_id"]: c["anchor"] for c in find_many(clusters, "_id", merged - set(customer_ids), {"anchor": 1})}
+    owners = current_ids(store, anchors.values())
+    for identifier, anchor in anchors.items():
+        if anchor in owners and owners[anchor] not in customer_ids:
+            clusters.update_one({"_id": identifier}, {"$set": {"into": owners[anchor]}})
+            aliases.update_one({"_id": identifier}, {"$set": {"customer_id": owners[anchor]}})
 
 
 def merged_ids(store: Store) -> dict[str, str]:

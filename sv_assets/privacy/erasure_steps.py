@@ -35,6 +35,7 @@ from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
 from sv_assets.errors import TransientError
+from sv_assets.identity.customer_ids import let_go
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.identity.resolution import refresh_identities
 from sv_assets.landing.documents import MISSING
@@ -187,6 +188,7 @@ def _landing(work: Work) -> None:
 def _identity(work: Work) -> None:
     store, plan = work.store, work.plan
     with lease(store, "identity"):
+        let_go(store, plan.customer_ids)
         for name, path, values in (
             ("links", "ends", plan.records),
             ("review", "records", plan.records),

@@ -14,7 +14,7 @@ from sv_assets.customers.rights import CORRECTIONS, EVERY, INDEXES, STATEMENTS, 
 from sv_assets.customers.values import ADDRESS_PARTS, NAME_PARTS
 from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.identity.compared import Description, PostalAddress, compared_form
-from sv_assets.identity.customer_ids import resolve
+from sv_assets.identity.customer_ids import ids_of, resolve
 from sv_assets.identity.settings import load_settings
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes
 from sv_assets.privacy.declaration import load_declaration
@@ -89,7 +89,7 @@ def said_by(store: Store, customer_id: str, *, actor: Actor) -> list[Document]:
     Raises as `access.permission` does.
     """
     allowed = permission(store, actor, f"single_view.{STATEMENTS}")
-    ids = [customer_id, *(a["_id"] for a in store.identity["aliases"].find({"customer_id": customer_id}, {"_id": 1}))]
+    ids = list(ids_of(store, [customer_id]))
     found = [
         {**document, "kind": document.get("kind", "correction")}
         for name in (CORRECTIONS, STATEMENTS)

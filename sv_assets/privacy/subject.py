@@ -16,7 +16,7 @@ from rapidfuzz.distance import JaroWinkler
 from sv_assets.customers import rights
 from sv_assets.customers.sealed import asked_as
 from sv_assets.identity import normalise
-from sv_assets.identity.customer_ids import resolve
+from sv_assets.identity.customer_ids import ids_of, resolve
 from sv_assets.ledger import contacts_in, name_forms
 from sv_assets.mongo import Document, Store, find_many
 
@@ -235,9 +235,9 @@ def with_key(store: Store, key: str) -> set[str]:
 
 
 def _add_customer(store: Store, person: Person, customer_id: str, why: str) -> None:
-    aliases = {d["_id"] for d in store.identity["aliases"].find({"customer_id": customer_id}, {"_id": 1})}
-    person.customer_ids |= {customer_id, *aliases}
-    for record in find_many(store.identity["party_records"], "customer_id", [customer_id, *sorted(aliases)]):
+    ids = ids_of(store, [customer_id])
+    person.customer_ids |= ids.keys()
+    for record in find_many(store.identity["party_records"], "customer_id", sorted(ids)):
         person.records[record["_id"]] = record
         person.why.setdefault(record["_id"], why)
     person.corrections += corrections_of(store, customer_id)

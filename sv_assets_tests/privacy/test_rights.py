@@ -11,6 +11,7 @@ from bson import Decimal128
 from sv_assets.access import Actor
 from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.identity.decisions import merge
+from sv_assets.identity.decisions import undo as undo_decision
 from sv_assets.privacy.audience import export, refresh_audience, without_consent
 from sv_assets.privacy.declaration import load_declaration, undeclared
 from sv_assets.privacy.erase import erase
@@ -163,6 +164,25 @@ def test_corrections_and_statements_of_an_erased_person_go_with_them(estate: Est
     erase(store, estate.catalogue, mary, actor="Ann", reason="asked", verify=False)
     gone = ("marie.rectified@example.org", "mary.brown9@example.org", mary)
     assert found_anywhere(store, gone, allowed=("control.legacy_actions",)) == []
+
+
+def test_what_was_said_before_a_merge_that_was_undone_is_erased_with_who_said_it_and_nobody_else(
+    estate: Estate,
+) -> None:
+    store = estate.store
+    rectify(store, estate.id_of("crm.customer:1003"), "email", "marie.rectified@example.org", **WHO)
+    rectify(store, estate.id_of("crm.customer:1002"), "email", "pete.rectified@example.org", **WHO)
+    decision = merge(store, "crm.customer:1003", "crm.customer:1002", actor="Ann", reason="test")
+    estate.run()
+    undo_decision(store, decision["_id"], actor="Ann", reason="two after all")
+    estate.run()
+    mary, peter = (estate.id_of(f"crm.customer:{n}") for n in (1003, 1002))
+    erase(store, estate.catalogue, peter, actor="Ann", reason="asked", verify=False)
+    estate.run()
+    assert estate.customers()[mary]["email"]["value"] == "marie.rectified@example.org"
+    assert found_anywhere(store, ("pete.rectified@example.org",), allowed=("control.legacy_actions",)) == []
+    erase(store, estate.catalogue, mary, actor="Ann", reason="asked", verify=False)
+    assert found_anywhere(store, ("marie.rectified@example.org",), allowed=("control.legacy_actions",)) == []
 
 
 def test_what_is_older_than_declared_goes_and_what_is_late_is_counted(estate: Estate) -> None:
