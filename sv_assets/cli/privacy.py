@@ -114,8 +114,9 @@ def erase_person(
             erase.resume(store, catalogue, begun, verify=verify, advance=_step) for begun in erase.unfinished(store)
         ]
         print_json([_told(one) for one in done]) if json else console.print(
-            f"{len(done)} erasures were gone on with, and are done."
+            f"{len(done)} erasures were gone on with, {sum(one.is_done for one in done)} are done."
         )
+        _complain_if_found(done)
         return
     evidence = _evidence(email, phone, born, postcode, house, surname, name, account, order, delivery, customer)
     officer = _officer("erase", role, "erasure", by, reason)
@@ -134,9 +135,17 @@ def erase_person(
         table(f"{erasure.id}: erased", ["where", "documents"], sorted(erasure.counts.items()))
         for note in erasure.notes:
             console.print(note)
-        console.print("[bold]sv privacy actions[/] lists what the owners of the legacy systems must do now.")
-    if erasure.found:
-        complain(f"The byte search still found something in {', '.join(erasure.found)}. Look there, and erase again.")
+        if erasure.is_done:
+            console.print("[bold]sv privacy actions[/] lists what the owners of the legacy systems must do now.")
+    _complain_if_found([erasure])
+
+
+def _complain_if_found(erasures: list[Any]) -> None:
+    if places := sorted({place for erasure in erasures for place in erasure.found}):
+        complain(
+            f"The byte search still found something in {', '.join(places)}, so the erasure is not done. Take it out there (what a run left goes "
+            "with the next run), then: sv privacy erase --resume"
+        )
         raise typer.Exit(1)
 
 

@@ -97,7 +97,7 @@ def resume(
     verify: bool = True,
     advance: Callable[[str], None] = lambda step: None,
 ) -> Erasure:
-    """Go on with an erasure that was killed. Raises SvError for one that is done, or is not there."""
+    """Go on with an erasure that was killed, or that still found something. Raises SvError for one that is done, or is not there."""
     found = store.control[COLLECTION].find_one({"_id": erasure_id})
     if found is None or found["state"] != "running":
         raise SvError(f"There is no erasure {erasure_id} under way. `sv privacy requests` lists what there is.")
@@ -147,7 +147,8 @@ def _go_on(work: Work, verify: bool, advance: Callable[[str], None]) -> Erasure:
                 continue
             advance(name)
             step(work)
-            erasure.done.append(name)
+            is_clean = name != "verify" or not erasure.found
+            erasure.done += [name] if is_clean else []
             work.store.control[COLLECTION].update_one(
                 {"_id": erasure.id, "state": "running"},
                 {
@@ -159,6 +160,8 @@ def _go_on(work: Work, verify: bool, advance: Callable[[str], None]) -> Erasure:
                     }
                 },
             )
+            if not is_clean:
+                break  # it is not done while anything is found: `resume` searches again
     return erasure
 
 

@@ -74,6 +74,10 @@ class Erasure:
     found: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def is_done(self) -> bool:
+        return "finish" in self.done
+
 
 @dataclass(frozen=True)
 class Work:

@@ -126,7 +126,7 @@ def carry_out_erasure(
     verify: bool = True,
     advance: Callable[[str], None] = lambda step: None,
 ) -> Erasure:
-    """Erase who asked, or go on with it; and note that it was done."""
+    """Erase who asked, or go on with it; and note that it was done, unless the search at its end still found something."""
     request = open_request(store, request_id, "erasure")
     if (before := finished(store, request_id)) is not None:  # a run that was killed had only to note it
         close(store, request_id, {"erasure": before.id, "customer_id": None})
@@ -143,7 +143,8 @@ def carry_out_erasure(
         verify=verify,
         advance=advance,
     )
-    close(store, request_id, {"erasure": erasure.id, "customer_id": None})
+    if erasure.is_done:
+        close(store, request_id, {"erasure": erasure.id, "customer_id": None})
     return erasure
 
 

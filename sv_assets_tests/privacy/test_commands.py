@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from sv_assets.defs.privacy import assets, checks, jobs
+from sv_assets.privacy import erase as erasing
 from sv_assets.privacy.bundle import faults_of
 from sv_assets.privacy.requests import list_requests
 from sv_assets.privacy.rights import restrict
@@ -68,6 +70,22 @@ def test_a_person_is_handed_over_and_erased_from_the_command_line(estate: Estate
     assert sv("actions", "--done", "crm")["done"] > 0
     assert sv("erase", *PROVEN, code=1)["candidates"] == [], "nobody is there any more"
     assert sv("retention")["undeclared"] == []
+
+
+def test_an_erasure_that_is_gone_on_with_says_what_it_still_finds(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(erasing.STEPS, "files", lambda work: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert run_sv("privacy", "erase", *PROVEN, "--yes", environment=dict(os.environ)).returncode == 130
+    monkeypatch.setitem(erasing.STEPS, "files", lambda work: None)
+    estate.store.control["bookmarks"].insert_one({"_id": "x", "position": {"key": "jane.smith77@example.org"}})
+    (told,) = sv("erase", "--resume", code=1)
+    assert told["found"] == {"control.bookmarks": 1}
+    assert [r["kind"] for r in list_requests(estate.store, only_open=True)] == ["erasure"], "it is not done"
+    estate.store.control["bookmarks"].delete_one({"_id": "x"})
+    (told,) = sv("erase", "--resume")
+    assert told["found"] == {} and told["done"][-1] == "finish"
+    assert list_requests(estate.store, only_open=True) == [] and sv("erase", "--resume") == []
 
 
 def test_jobs_get_the_id_of_a_request_and_nothing_else(estate: Estate, folder: Path) -> None:

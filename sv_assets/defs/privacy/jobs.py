@@ -43,7 +43,8 @@ def carry_out_erasure(context: dg.OpExecutionContext, config: RequestConfig, mon
     context.add_output_metadata({**erasure.counts, "still_found": sum(erasure.found.values())})
     if erasure.found:
         raise dg.Failure(
-            f"The byte search still found something in {', '.join(erasure.found)}. Look there, and erase again."
+            f"The byte search still found something in {', '.join(erasure.found)}, so the erasure is not done. Take it out there (what a run "
+            "left goes with the next run), and run this job again for the same request."
         )
 
 
