@@ -22,6 +22,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from pymongo import UpdateOne
@@ -406,11 +407,11 @@ def _files(work: Work) -> None:
     pattern = search.pattern_of([*work.plan.searched, *work.plan.names])
     if pattern is None:
         return
+    named: set[Path] = set()
     for path, handled in declared_files(work.declared):
         try:
             if handled == "delete" and search.in_file(path, pattern):
-                path.unlink()
-                work.count("files deleted", 1)
+                named.add(path)
             elif handled == "rows" and search.is_sqlite(path):
                 work.count("rows of Dagster's history", search.redact_sqlite(path, pattern))
             elif handled == "redact":
@@ -421,6 +422,12 @@ def _files(work: Work) -> None:
             raise TransientError(
                 f"{path.name} of Dagster's history is locked by another process. Run the same command again to go on."
             ) from None
+    # A bundle goes as a whole, for what is packed (a PDF) holds nothing that a search finds; and last of it what does.
+    folders = {path.parent for path in named}
+    bundles = [p for p, handled in declared_files(work.declared) if handled == "delete" and p.parent in folders]
+    for path in sorted(bundles, key=lambda path: path in named):
+        path.unlink(missing_ok=True)
+        work.count("files deleted", 1)
 
 
 def _compact(work: Work) -> None:

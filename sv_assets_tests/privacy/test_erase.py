@@ -21,6 +21,7 @@ from sv_assets.mongo import Document, Store
 from sv_assets.privacy import erase as erasing
 from sv_assets.privacy import search
 from sv_assets.privacy.audience import refresh_audience
+from sv_assets.privacy.bundle import write_bundle
 from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erase import STEPS, dry_run, erase, erase_again, unfinished
 from sv_assets.privacy.erasure_steps import Erasure, Work
@@ -432,6 +433,15 @@ def test_logs_and_dagsters_history_hold_nothing_afterwards(estate: Estate, folde
             ("fine",),
         ]
     connection.close()
+
+
+def test_an_answer_that_waits_to_be_handed_over_goes_whole_its_packed_pdf_too(estate: Estate, folder: Any) -> None:
+    store = estate.store
+    jane, mary = (estate.id_of(f"crm.customer:{n}") for n in (1001, 1003))
+    for name, customer in (("q-jane", jane), ("q-mary", mary)):
+        write_bundle(gather(store, estate.catalogue, customer, actor=HANDLER), folder / "privacy" / name)
+    erase(store, estate.catalogue, jane, actor="Ann", reason="asked", verify=False)
+    assert sorted(path.parent.name for path in (folder / "privacy").rglob("*.*")) == ["q-mary"] * 4
 
 
 def test_the_archive_keeps_no_message_of_an_erased_person_that_comes_late(estate: Estate) -> None:
