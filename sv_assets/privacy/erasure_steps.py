@@ -36,7 +36,7 @@ from sv_assets.customers.customers import refresh_customers
 from sv_assets.customers.facts import refresh_facts
 from sv_assets.customers.orders import ORDERS
 from sv_assets.errors import TransientError
-from sv_assets.identity.customer_ids import let_go
+from sv_assets.identity.customer_ids import let_go, resolve
 from sv_assets.identity.party import refresh_party_records
 from sv_assets.identity.resolution import refresh_identities
 from sv_assets.landing.documents import MISSING
@@ -49,12 +49,14 @@ from sv_assets.privacy import search
 from sv_assets.privacy.declaration import Declaration, Held, collections_of
 from sv_assets.privacy.files import declared_files
 from sv_assets.privacy.plan import HISTORY, Plan, ledger_entries, legacy_actions
+from sv_assets.privacy.subject import same_value, values_of
 from sv_assets.sealing.keys import shred
 from sv_assets.worklist import mark_pending
 
 COLLECTION, ACTIONS = "erasures", "legacy_actions"
 GONE = ERASED
 _OWN = {("control", name) for name in (COLLECTION, ACTIONS, "erased", "erasure_ledger", "leases")}
+_MADE_OF_SEVERAL = ("keys", "date_of_birth", "dates_of_birth")
 UNAUTHORISED, NO_SUCH_NAMESPACE = 13, 26
 _WORK_OF_CONSUMERS = ("audience", "contact_centre.calls", "contact_centre.cards", "fraud")
 """The leases under which they write what they made of people."""
@@ -327,6 +329,45 @@ def _neighbours(work: Work) -> None:
             work.count(f"single_view.{HISTORY} of others", 1)
     if any(name.startswith("landing.") and name.endswith(" of others") for name in work.erasure.counts):
         _told_of_others(work)  # whose rows mentioned them, is no neighbour
+    _mingled(work)
+
+
+def _mingled(work: Work) -> None:
+    """Out of what is told of customers that were one with the person once: whatever was said of the person and is not said of them.
+
+    Keys and birth dates go as a whole: the former are made of several values, the latter may be sealed.
+    """
+    store, plan = work.store, work.plan
+    for customer in plan.mingled:
+        now = resolve(store, customer)
+        own = {v for r in find_many(store.identity["party_records"], "customer_id", [now]) for v in values_of(r)}
+        gone = set(plan.values) - own
+
+        def without_them(value: Any, gone: set[str] = gone) -> Any:
+            if isinstance(value, str):
+                return GONE if same_value(value) in gone else value
+            if isinstance(value, dict):
+                left = {name: item for name, item in value.items() if name not in _MADE_OF_SEVERAL}
+                return {name: without_them(item) for name, item in left.items()}
+            if not isinstance(value, list):
+                return value
+            told = (c for c in value if not (isinstance(c, dict) and _root(c.get("path")) in _MADE_OF_SEVERAL))
+            return [without_them(item) for item in told]
+
+        for entry in list(find_many(store.single_view[HISTORY], "customer_id", [customer])):
+            told = {name: without_them(entry[name]) for name in ("changes", "document") if name in entry}
+            if any(told[name] != entry[name] for name in told):
+                store.single_view[HISTORY].update_one({"_id": entry["_id"]}, {"$set": told})
+                work.count(f"single_view.{HISTORY} of others", 1)
+        for document in find_many(store.single_view["customers"], "_id", [customer]):
+            if changes := document["_sv"].get("change", {}).get("changes"):
+                same = {"$eq": ["$version", document["version"]]}
+                left = {"$cond": [same, {"$literal": without_them(changes)}, "$_sv.change.changes"]}
+                store.single_view["customers"].update_one({"_id": customer}, [{"$set": {"_sv.change.changes": left}}])
+
+
+def _root(path: Any) -> str:
+    return str(path).partition(".")[0]
 
 
 def _last_changes(store: Store, customers: list[str], pattern: re.Pattern[bytes]) -> int:

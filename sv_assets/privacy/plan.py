@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sv_assets.catalogue.load import Catalogue
+from sv_assets.identity.customer_ids import merged_with
 from sv_assets.landing.suppression import kept_columns
 from sv_assets.ledger import Erased, Trace, contact_trace, contacts_in, customer_trace, order_trace, record_trace
-from sv_assets.mongo import Document, Store
+from sv_assets.mongo import Document, Store, find_many
 from sv_assets.privacy.declaration import Declaration
 from sv_assets.privacy.rows import Rows, find_rows
 from sv_assets.privacy.subject import Person, find_person, names_of_nobody_else
@@ -41,6 +42,10 @@ class Plan:
     keys: list[str]
     words: dict[str, list[str]]
     others: list[str]
+    mingled: list[str] = field(default_factory=list)
+    """Customers that were one with the person once and are not any more, with all ids that became theirs."""
+    values: list[str] = field(default_factory=list)
+    """All that is said of the person, value by value: it is looked for in what is told of those."""
     counts: dict[str, int] = field(default_factory=dict)
     joined: dict[str, int] = field(default_factory=dict)
     """By why records are taken for theirs, how many."""
@@ -95,11 +100,19 @@ def plan_for(store: Store, person: Person, rows: Rows) -> Plan:
         keys=sorted({key for r in records for key in r["keys"]}),
         words=words,
         others=sorted(person.others),
+        mingled=_mingled(store, person),
+        values=sorted(person.values),
     )
     plan.counts = _counts(store, person, rows)
     for why in person.why.values():
         plan.joined[why] = plan.joined.get(why, 0) + 1
     return plan
+
+
+def _mingled(store: Store, person: Person) -> list[str]:
+    events = find_many(store.identity["events"], "customer_ids", sorted(person.customer_ids), {"customer_ids": 1})
+    near = {customer for event in events for customer in event["customer_ids"]} - person.customer_ids
+    return sorted(merged_with(store, near) - person.customer_ids)
 
 
 def _listed(found: dict[str, set[Any]]) -> dict[str, list[Any]]:

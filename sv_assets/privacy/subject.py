@@ -19,6 +19,7 @@ from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import ids_of, resolve
 from sv_assets.ledger import contacts_in, name_forms
 from sv_assets.mongo import Document, Store, find_many
+from sv_assets.sources.keys import key_text
 
 MOST_SHARING = 25
 """A contact that more customers share says nothing about who somebody is."""
@@ -85,6 +86,11 @@ class Person:
         }
 
     @property
+    def values(self) -> set[str]:
+        """All that is said of them, value by value, as `same_value` compares it: names, addresses, contacts, birth dates, keys."""
+        return {value for record in self.said for value in values_of(record)}
+
+    @property
     def whole_names(self) -> dict[str, tuple[str, str]]:
         """Names of at least two words as they are written, with the first name and surname that they are compared by."""
         found: dict[str, tuple[str, str]] = {}
@@ -135,6 +141,23 @@ def names_of_nobody_else(store: Store, person: Person) -> set[str]:
         those = store.identity["party_records"].find(query, {"_id": 1}).limit(len(person.records) + 1)
         found[first, last] = bool(first and last) and all(record["_id"] in person.records for record in those)
     return {name for name, compared in person.whole_names.items() if found[compared] and len(name) >= _SHORTEST}
+
+
+_PARTS = ("line_1", "line_2", "town", "county", "postcode")
+
+
+def values_of(record: Document) -> set[str]:
+    """What a record says of a person, value by value, as `same_value` compares it."""
+    name = (value for part, value in record["name"].items() if part != "title")
+    address = (address.get(part) for address in record["addresses"] for part in _PARTS)
+    said = [*name, *address, *record["emails"], *record["phones"], record["compared"].get("born")]
+    said += [key_text(record["key"])] if "key" in record else []
+    return {same for value in said if isinstance(value, str) and (same := same_value(value))}
+
+
+def same_value(text: str) -> str:
+    """A value in the form in which its spellings meet."""
+    return " ".join(text.casefold().split())
 
 
 def may_be_one_name(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -197,6 +220,9 @@ def find_person(store: Store, customer_id: str) -> Person:
                     form for record in theirs for form in _name_forms(record)
                 )
                 person.others.add(customer)
+    # An id that was theirs, was merged by mistake and stayed the other one's when they were parted.
+    once = find_many(store.identity["clusters"], "anchor", sorted(person.records), {"state": 1})
+    person.customer_ids |= {cluster["_id"] for cluster in once if cluster["state"] == "merged"}
     _add_facts(store, person)
     _add_neighbours(store, person)
     person.others -= person.customer_ids

@@ -10,7 +10,7 @@ from bson import Binary, Decimal128
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from sv_assets.customers.history import composed_part
+from sv_assets.customers.history import as_of, composed_part
 from sv_assets.landing.archive import Archive
 from sv_assets.landing.land_queue import replay_queue
 from sv_assets.landing.quarantine import Chosen
@@ -29,8 +29,8 @@ from sv_assets.privacy.gather import Gathered, gather
 from sv_assets.sealing import SHREDDED, opened
 from sv_assets.sealing.keys import keyring
 from sv_assets.sources.records import Window
-from sv_assets_tests.privacy.jane import HANDLER, IDENTIFIERS, Estate, found_anywhere
-from sv_assets_tests.retailer import catalogue, day
+from sv_assets_tests.privacy.jane import HANDLER, HOME, IDENTIFIERS, Estate, found_anywhere
+from sv_assets_tests.retailer import OFFICER, catalogue, day
 
 LATER = ("control.legacy_actions",)
 NOW = dt.datetime.now(dt.timezone.utc)
@@ -433,6 +433,31 @@ def test_logs_and_dagsters_history_hold_nothing_afterwards(estate: Estate, folde
             ("fine",),
         ]
     connection.close()
+
+
+def test_what_was_told_of_somebody_while_they_were_taken_for_the_person_goes_as_well(store: Store, folder: Any) -> None:
+    from sv_assets.identity.decisions import merge, undo
+
+    shop = Estate(store)
+    born = {"DateOfBirth": dt.datetime(1980, 3, 7, tzinfo=dt.timezone.utc)}
+    shop.customer(1, "Pete", "Jonas", Email="pete@example.org", ModifiedAt=day(1))
+    shop.run()  # the older customer keeps its id
+    shop.customer(2, "Zora", "Quill", Email="zora@example.org", Mobile="07700 900321", ModifiedAt=day(1), **born)
+    shop.land("crm.customeraddress", {"AddressId": 5, "CustomerId": 2, "AddressType": "home", **HOME, "ValidFrom": day(0), "ValidTo": None, "ModifiedAt": day(1)})  # fmt: skip
+    shop.run()
+    decided = merge(store, "crm.customer:1", "crm.customer:2", actor="Ann", reason="mistaken")
+    shop.run()
+    undo(store, decided["_id"], actor="Ann", reason="a mistake")
+    shop.run()
+    zora, pete = shop.id_of("crm.customer:2"), shop.id_of("crm.customer:1")
+    texts = ("Zora", "Quill", "zora@example.org", "07700 900321", "9 Mill Lane", "YO1 7HH", zora)
+    assert "Zora" in str(list(store.single_view["customer_history"].find({"customer_id": pete})))
+    done = erase(store, shop.catalogue, zora, actor="Ann", reason="asked")
+    assert done.found == {}, list(store.identity["clusters"].find({}))
+    assert found_anywhere(store, texts, allowed=LATER) == []
+    assert "1980" not in str(opened(store, list(store.single_view["customer_history"].find({"customer_id": pete}))))
+    assert shop.customers()[pete]["name"]["value"]["first"] == "Pete"
+    assert as_of(store, pete, day(9999), actor=OFFICER) is not None
 
 
 def test_an_answer_that_waits_to_be_handed_over_goes_whole_its_packed_pdf_too(estate: Estate, folder: Any) -> None:
