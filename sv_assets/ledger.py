@@ -40,7 +40,7 @@ PHONE_DIGITS = 9
 LONGEST_NUMBER = 15
 """Digits of a telephone number (ITU-T E.164)."""
 _BETWEEN_DIGITS = {ord(ch): None for ch in " +-()"}
-_GMAIL = ("gmail.com", "googlemail.com")
+GMAIL = ("gmail.com", "googlemail.com")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -127,7 +127,7 @@ def _is_moment(text: str) -> bool:
 def _email(text: str) -> str:
     local, _, domain = text.strip(".").lower().partition("@")
     local = local.partition("+")[0] or local
-    if domain in _GMAIL:
+    if domain in GMAIL:
         local, domain = local.replace(".", "") or local, "gmail.com"
     return f"e:{local}@{domain}"
 

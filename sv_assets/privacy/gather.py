@@ -14,7 +14,7 @@ from sv_assets.privacy.declaration import Declaration, Held, collections_of, loa
 from sv_assets.privacy.files import declared_files
 from sv_assets.privacy.plan import HISTORY
 from sv_assets.privacy.redact import Redaction, numbers_in, words_of
-from sv_assets.privacy.rows import Rows, documents, find_rows
+from sv_assets.privacy.rows import MANY, Rows, documents, find_rows
 from sv_assets.privacy.subject import Person, find_person
 from sv_assets.sources.keys import key_text
 
@@ -68,7 +68,8 @@ def gather(store: Store, catalogue: Catalogue, customer_id: str, *, actor: Actor
     """
     allowed = permission(store, actor, SEEN_AS)
     declared = load_declaration()
-    person = find_person(store, customer_id)
+    few = store.identity["party_records"].estimated_document_count() <= MANY
+    person = find_person(store, customer_id, thorough=few)
     allowed.log(store, sorted(person.customer_ids))
     rows = find_rows(store, catalogue, person, thorough=False)
     result = Gathered(person.customer_id, sorted(person.customer_ids))

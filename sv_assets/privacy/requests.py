@@ -51,7 +51,7 @@ def identify(store: Store, evidence: Evidence, *, actor: Actor, confirmed_by: st
     proven = [candidate for candidate in found if candidate.is_proven]
     fitting = proven or ([c for c in found if not c.against] if confirmed_by else [])
     if len(fitting) > 1:
-        person = find_person(store, fitting[0].customer_id)
+        person = find_person(store, fitting[0].customer_id, thorough=False)
         if {candidate.customer_id for candidate in fitting} <= person.customer_ids:
             fitting = fitting[:1]
     if len(fitting) == 1:

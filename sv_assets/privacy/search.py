@@ -15,7 +15,7 @@ from bson import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
-from sv_assets.ledger import EMAIL, ERASED
+from sv_assets.ledger import EMAIL, ERASED, GMAIL
 from sv_assets.mongo import CODEC, Document, Store
 
 _RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
@@ -61,9 +61,14 @@ def _written_number(e164: str) -> bytes:
 
 
 def _written_address(email: str) -> bytes:
+    """An address as its owner may write it (`ledger.contacts_in`): with any `+tag`, and at Gmail with dots anywhere."""
     local, _, domain = email.lower().partition("@")
-    local = re.escape(local.partition("+")[0] or local)
-    return rf"{local}(?:\+[\w.+-]{{0,64}})?@{re.escape(domain)}".encode(errors="surrogatepass")
+    local = local.partition("+")[0] or local
+    if domain in GMAIL:
+        local, domain = r"\.?".join(map(re.escape, local.replace(".", ""))), f"(?:{'|'.join(map(re.escape, GMAIL))})"
+    else:
+        local, domain = re.escape(local), re.escape(domain)
+    return rf"{local}(?:\+[\w.+-]{{0,64}})?@{domain}".encode(errors="surrogatepass")
 
 
 def in_collection(store: Store, database: str, collection: str, pattern: re.Pattern[bytes]) -> list[Any]:

@@ -19,6 +19,7 @@ from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import ids_of, resolve
 from sv_assets.ledger import contacts_in, name_forms
 from sv_assets.mongo import Document, Store, find_many
+from sv_assets.privacy import search
 from sv_assets.sources.keys import key_text
 
 MOST_SHARING = 25
@@ -198,14 +199,17 @@ def _contradict(one: Document, other: Document) -> bool:
     return any(a.get(part) and b.get(part) and a[part] != b[part] for part in ("gender", "suffix"))
 
 
-def find_person(store: Store, customer_id: str) -> Person:
-    """The person behind a customer, with all that is theirs in identity and the single view."""
+def find_person(store: Store, customer_id: str, *, thorough: bool = True) -> Person:
+    """The person behind a customer, with all that is theirs in identity and the single view.
+
+    Not `thorough`: without looking through all records for other spellings of their e-mail addresses (`jane+shop@…`).
+    """
     person = Person(resolve(store, customer_id))
     _add_customer(store, person, person.customer_id, "the customer")
     done: set[str] = set()
     while asked := person.contacts - done:
         done |= asked
-        for contact, customer, records in _who_has(store, asked, person.customer_ids):
+        for contact, customer, records in _who_has(store, asked, person.customer_ids, thorough):
             ours = [r for r in person.records.values() if contact in contacts_of(r)]
             if any(contact in contacts_of(correction) for correction in person.corrections):
                 ours = list(person.records.values())  # under whichever of their names
@@ -269,9 +273,17 @@ def _add_customer(store: Store, person: Person, customer_id: str, why: str) -> N
     person.corrections += corrections_of(store, customer_id)
 
 
-def _who_has(store: Store, contacts: set[str], known: set[str]) -> Iterator[tuple[str, str, list[Document]]]:
+def _who_has(
+    store: Store, contacts: set[str], known: set[str], thorough: bool
+) -> Iterator[tuple[str, str, list[Document]]]:
     """(contact, customer, its records) of other customers that have one of the contacts."""
     records = store.identity["party_records"]
+    spelt = defaultdict(set)
+    pattern = search.pattern_of(c.removeprefix("e:") for c in contacts if c.startswith("e:")) if thorough else None
+    found = search.in_collection(store, "identity", "party_records", pattern) if pattern else []
+    for record in find_many(records, "_id", found, {"customer_id": 1, "compared": 1}):
+        for contact in contacts_of(record) & contacts if record.get("customer_id") else ():
+            spelt[contact].add(record["customer_id"])
     for contact in sorted(contacts):
         kind, _, value = contact.partition(":")
         asked = [f"email:{value}"] if kind == "e" else [f"phone:+44{value}", *_phone_keys(store, contact, known)]
@@ -282,7 +294,7 @@ def _who_has(store: Store, contacts: set[str], known: set[str]) -> Iterator[tupl
             for r in records.find({**path, "deleted": True}, {"customer_id": 1}).limit(MOST_SHARING)
             if r.get("customer_id")
         }
-        for customer in sorted(ids - known):
+        for customer in sorted((ids | spelt[contact]) - known):
             yield contact, customer, list(records.find({"customer_id": customer}))
 
 

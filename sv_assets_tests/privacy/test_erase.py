@@ -460,6 +460,30 @@ def test_what_was_told_of_somebody_while_they_were_taken_for_the_person_goes_as_
     assert as_of(store, pete, day(9999), actor=OFFICER) is not None
 
 
+def test_an_address_with_another_tag_or_dots_is_the_same_persons(store: Store, folder: Any) -> None:
+    shop = Estate(store)
+    shop.customer(1, "Zora", "Quill", Email="zora@example.org", ModifiedAt=day(1))
+    shop.order(8, GuestFirstName="Z", GuestLastName="Quill", GuestEmail="Zora+Shop@example.org", ModifiedAt=day(1))
+    shop.customer(2, "Ida", "Moss", Email="ida.moss@gmail.com", ModifiedAt=day(1))
+    shop.order(
+        9, GuestFirstName="Ida", GuestLastName="Moss", GuestEmail="i.d.a.moss+x@googlemail.com", ModifiedAt=day(1)
+    )
+    shop.customer(3, "Bob", "Reed", Email="zora+bob@example.org", ModifiedAt=day(1))
+    shop.run()
+    bob = shop.id_of("crm.customer:3")
+    for number in (1, 2):
+        done = erase(store, shop.catalogue, shop.id_of(f"crm.customer:{number}"), actor="Ann", reason="asked")
+        assert done.found == {}
+    assert (
+        found_anywhere(store, ("Zora+Shop@example.org", "i.d.a.moss+x@googlemail.com", "Quill", "Moss"), allowed=LATER)
+        == []
+    )
+    assert set(shop.customers()) == {bob}
+    assert shop.customers()[bob]["email"]["value"] == "zora+bob@example.org", (
+        "somebody else's, although it shares a mailbox"
+    )
+
+
 def test_an_answer_that_waits_to_be_handed_over_goes_whole_its_packed_pdf_too(estate: Estate, folder: Any) -> None:
     store = estate.store
     jane, mary = (estate.id_of(f"crm.customer:{n}") for n in (1001, 1003))
