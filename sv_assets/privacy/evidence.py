@@ -9,7 +9,9 @@ from sv_assets.errors import ConfigurationError
 from sv_assets.identity import normalise
 from sv_assets.identity.customer_ids import resolve
 from sv_assets.ledger import contacts_in
-from sv_assets.mongo import Store
+from sv_assets.mongo import Store, find_many
+from sv_assets.privacy import search
+from sv_assets.privacy.rows import MANY
 from sv_assets.privacy.subject import MOST_SHARING, contacts_of, corrections_of, may_be_one_name, with_key
 from sv_assets.sources.keys import key_text
 
@@ -99,6 +101,11 @@ def _by_keys(store: Store, evidence: Evidence) -> set[str]:
         if values:  # people whose rows were all deleted at their sources are found by nothing else
             gone = store.identity["party_records"].find({path: {"$in": values}, "deleted": True}, {"customer_id": 1})
             found |= {record["customer_id"] for record in gone.limit(MOST_SHARING) if record.get("customer_id")}
+    records = store.identity["party_records"]
+    if not found and evidence.email and records.estimated_document_count() <= MANY:  # under another tag, perhaps
+        pattern = search.pattern_of(_spellings(evidence.email))
+        spelt = search.in_collection(store, "identity", "party_records", pattern) if pattern else []
+        found |= {record["customer_id"] for record in find_many(records, "_id", spelt) if record.get("customer_id")}
     if evidence.account and ":" in evidence.account:
         record = store.identity["party_records"].find_one({"_id": evidence.account}, {"customer_id": 1})
         found |= {record["customer_id"]} if record and record.get("customer_id") else set()

@@ -25,6 +25,7 @@ from sv_assets.privacy.bundle import write_bundle
 from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erase import STEPS, dry_run, erase, erase_again, unfinished
 from sv_assets.privacy.erasure_steps import Erasure, Work
+from sv_assets.privacy.evidence import Evidence, candidates
 from sv_assets.privacy.gather import Gathered, gather
 from sv_assets.sealing import SHREDDED, opened
 from sv_assets.sealing.keys import keyring
@@ -471,6 +472,10 @@ def test_an_address_with_another_tag_or_dots_is_the_same_persons(store: Store, f
     shop.customer(3, "Bob", "Reed", Email="zora+bob@example.org", ModifiedAt=day(1))
     shop.run()
     bob = shop.id_of("crm.customer:3")
+    asked = candidates(store, Evidence(email="zora+news@example.org", order="SO8"))
+    assert asked[0].is_proven and asked[0].customer_id == shop.id_of("sales.orderheader:8")
+    (asked_by_mail,) = candidates(store, Evidence(email="idamoss+y@gmail.com"))
+    assert asked_by_mail.proofs == ("email",)
     for number in (1, 2):
         done = erase(store, shop.catalogue, shop.id_of(f"crm.customer:{number}"), actor="Ann", reason="asked")
         assert done.found == {}
