@@ -120,7 +120,8 @@ def _read_again(
         landable.update(record.key_text for record in rows.records)
         rejected.update((item.key_text, item.reason) for item in rows.rejected)
         if writer is not None:
-            writer.quarantine.put(rows.rejected, writer.run_id)  # as it is read now
+            clean = writer.suppression.clean(rows)  # somebody may have been erased since the entries were read
+            writer.quarantine.put(clean.rejected, writer.run_id)  # as it is read now
             writer.send(writer.prepare(replace(rows, rejected=[])), report.outcome)
     reasons = {}
     for entry in batch:

@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import boto3
@@ -14,9 +15,14 @@ from sv_assets.landing import retry as retrying
 from sv_assets.landing.land import land_table
 from sv_assets.landing.quarantine import Chosen, Quarantine, count_by_reason, newest_entries
 from sv_assets.landing.retry import RetryReport, retry_quarantined
+from sv_assets.landing.writer import LandingWriter
+from sv_assets.ledger import Erased, Policy, record_trace, write
 from sv_assets.local import RunningServer
 from sv_assets.mongo import Store
+from sv_assets.sources.capture import open_reader
+from sv_assets.sources.database import open_database
 from sv_assets.sources.records import Rejected
+from sv_assets.sources.table import describe
 from sv_assets_tests.conftest import Catalogued
 from sv_assets_tests.landing.estate import CAPTURES, ITEM, documents, entries, item, live_names
 from sv_assets_tests.queue_estate import QueueEstate, made_queues
@@ -164,6 +170,24 @@ def test_rows_of_a_table_are_read_again_by_their_keys(store: Store, shop: Shop) 
     assert store.control["bookmarks"].find_one({"_id": source.key}) == bookmark
     again = retry_quarantined(store, shop.catalogue, source, Chosen(()), "again")
     assert (again.tried, again.landable) == (2, 0)
+
+
+def test_a_row_of_somebody_who_is_erased_meanwhile_does_not_go_back_to_quarantine(
+    store: Store, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.table("Item", ITEM, [item(1), item(2)])
+    shop.run("UPDATE Item SET Price = 'cheap' WHERE Id = 2")
+    source = shop.declare(capture=CAPTURES["modified_at"])
+    land_table(store, shop.catalogue, source, "first")
+    batch = list(entries(store))
+    monkeypatch.setenv("SV_ERASURE_KEY", "k1:" + "11" * 32)
+    now = dt.datetime.now(dt.timezone.utc)
+    write(store, "e-1", now, [Erased(record_trace(source.key, "2"), source.key)], Policy({}, 0))
+    store.control["quarantine"].delete_many({})
+    writer = LandingWriter(store, shop.catalogue, source, "retry", goes_on=True)
+    with closing(open_database(source.sql_system, source)) as database:
+        retrying._read_again(open_reader(database, describe(database, source)), batch, writer, RetryReport(source.key))
+    assert list(entries(store)) == []
 
 
 def test_rows_with_a_key_of_several_columns_are_read_again(store: Store, shop: Shop) -> None:
