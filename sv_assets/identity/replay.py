@@ -14,6 +14,7 @@ from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.identity.customer_ids import STATION
 from sv_assets.identity.decisions import INDEXES, contradiction, event_of
 from sv_assets.lease import lease
+from sv_assets.ledger import open_ledger, record_trace
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, insert_missing
 from sv_assets.worklist import mark_pending
 
@@ -31,11 +32,13 @@ _FIELDS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of an import: decisions added, those that were there already, and records named that have not landed."""
+    """What came of an import: decisions added, those that were there already, records named that have not landed, and how
+    many decisions name somebody who was erased since: those are left out."""
 
     added: int
     there: int
     absent: list[str]
+    erased: int = 0
 
 
 def export_decisions(store: Store) -> Iterator[str]:
@@ -51,7 +54,8 @@ def import_decisions(store: Store, lines: Iterable[str]) -> Imported:
     ConfigurationError for a line that is no decision, and SvError where the decisions contradict each other or those that
     are there.
     """
-    decisions = [_decision(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    read = [_decision(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    decisions = _of_nobody_erased(store, read)
     ensure_indexes(store.identity["decisions"], INDEXES)
     with lease(store, "identity"):
         stored = {decision["_id"]: decision for decision in store.identity["decisions"].find({})}
@@ -71,7 +75,27 @@ def import_decisions(store: Store, lines: Iterable[str]) -> Imported:
         order = sorted(new.values(), key=lambda decision: decision["kind"] != "undo")
         added = insert_missing(store.identity["decisions"], order)
         insert_missing(store.identity["events"], [event_of(decision) for decision in decisions])
-    return Imported(added, len(decisions) - added, [record for record in named if record not in there])
+    absent = [record for record in named if record not in there]
+    return Imported(added, len(decisions) - added, absent, len(read) - len(decisions))
+
+
+def _of_nobody_erased(store: Store, decisions: list[Document]) -> list[Document]:
+    ledger = open_ledger(store)
+    if ledger is None:
+        return decisions
+    traces = {
+        record: record_trace(source, key)
+        for decision in decisions
+        for record in decision["records"]
+        for source, _, key in [record.partition(":")]
+    }
+    entries = ledger.entries(traces.values())
+
+    def is_gone(record: str, at: dt.datetime) -> bool:
+        entry = entries.get(traces[record])
+        return entry is not None and not (entry.natural and at > entry.at)  # who came back under a key of their own
+
+    return [d for d in decisions if not any(is_gone(record, d["at"]) for record in d["records"])]
 
 
 def _decision(number: int, line: str) -> Document:

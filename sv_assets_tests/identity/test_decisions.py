@@ -24,6 +24,7 @@ from sv_assets.identity.decisions import (
 )
 from sv_assets.identity.replay import export_decisions, import_decisions
 from sv_assets.identity.resolution import refresh_identities
+from sv_assets.ledger import Erased, Policy, record_trace, write
 from sv_assets.mongo import Document, Store
 from sv_assets_tests.examples import examples
 from sv_assets_tests.retailer import Retailer
@@ -454,6 +455,23 @@ def test_decisions_can_be_there_before_their_records(store: Store) -> None:
         other.identify()
         ids = other.customer_ids()
         assert ids["crm.customer:1"] == ids["crm.customer:6"]
+
+
+def test_decisions_about_who_was_erased_since_do_not_come_back_with_a_file(
+    shop: Retailer, strangers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, c, *_ = strangers
+    taken_back = decide(shop.store, "same", a, b, **ANN)
+    undo(shop.store, taken_back["_id"], **ANN)
+    decide(shop.store, "same", b, c, **ANN)
+    lines = list(export_decisions(shop.store))
+    shop.store.identity["decisions"].delete_many({})
+    monkeypatch.setenv("SV_ERASURE_KEY", "k1:" + "11" * 32)
+    source, _, key = a.partition(":")
+    write(shop.store, "e-1", dt.datetime.now(dt.timezone.utc), [Erased(record_trace(source, key))], Policy({}, 0))
+    imported = import_decisions(shop.store, lines)
+    assert (imported.added, imported.there, imported.erased) == (1, 0, 2)
+    assert a not in str(list(shop.store.identity["decisions"].find({})))
 
 
 def test_an_import_that_contradicts_what_is_decided_or_is_no_export_changes_nothing(

@@ -281,6 +281,8 @@ def _import(store: "Store", path: Path, later: bool, json: bool) -> None:
         print_json({**asdict(imported), "carried_out": not later, "details": details})
         return
     console.print(f"{imported.added:,} decisions and undos taken over; {imported.there:,} were there already.")
+    if imported.erased:
+        console.print(f"{imported.erased:,} name somebody who was erased since; they were left out.")
     if imported.absent:
         console.print(f"{len(imported.absent):,} records that they name have not landed; they count when those do.")
     if not later and imported.added:
