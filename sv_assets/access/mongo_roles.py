@@ -169,8 +169,11 @@ def _apply_roles(store: Store, roles: Roles, done: Applied, dry_run: bool) -> No
     admin = store.client.admin
     ours = role_name(store, "")
     listed = admin.command("rolesInfo", 1, showPrivileges=True)["roles"]
-    there = {found["role"]: _plain(found.get("privileges", ())) for found in listed if found["role"].startswith(ours)}
-    for name, wanted in privileges(store, roles).items():
+    known = {found["role"]: _plain(found.get("privileges", ())) for found in listed if found["role"].startswith(ours)}
+    # Of another team, whose prefix begins as our roles do, are those that read other databases than ours.
+    databases, declared = {database.name for database in store.databases()}, privileges(store, roles)
+    there = {r: may for r, may in known.items() if r in declared or all(where in databases for where, _, _ in may)}
+    for name, wanted in declared.items():
         before = there.pop(name, None)
         if done.count(f"role {name}", before, _plain(wanted)) and not dry_run:
             admin.command("createRole" if before is None else "updateRole", name, privileges=wanted, roles=[])

@@ -74,6 +74,16 @@ def test_applied_again_nothing_changes_and_what_is_declared_no_more_goes(applied
     assert apply(applied, load_roles()).created == dry.removed
 
 
+def test_roles_of_another_team_stay_although_they_are_called_as_ours_are(applied: Store) -> None:
+    admin, name = applied.client.admin, f"{mongo_roles.role_name(applied, '')}team_sv_marketing"
+    theirs = {"resource": {"db": f"{name}_single_view", "collection": "customers"}, "actions": ["find"]}
+    admin.command("createRole", name, privileges=[theirs], roles=[])
+    try:
+        assert apply(applied, load_roles()).removed == []
+    finally:
+        admin.command("dropRole", name)
+
+
 def test_a_view_that_somebody_changed_is_made_again(applied: Store) -> None:
     database = applied.single_view
     database.drop_collection("customers_as_marketing")
