@@ -1,7 +1,9 @@
 """Rectification, restriction, objection and consent: what a person says about their own data, with evidence and for good.
 
 Nothing is changed in place: each statement is a document that says who recorded it, why and on which evidence, and stays when
-it is undone. It counts from the next run of the customers on, and follows its customer through merges and splits.
+it is undone. It counts from the next run of the customers on, and follows its customer through merges and splits. What keeps
+data from being used (restriction, objection, consent withdrawn) holds for every customer that is the same person, also where
+identity did not dare to join them (`subject`): of those it is said in statements that are undone together (`said_for`).
 """
 
 import datetime as dt
@@ -16,8 +18,10 @@ from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.identity.compared import Description, PostalAddress, compared_form
 from sv_assets.identity.customer_ids import ids_of, resolve
 from sv_assets.identity.settings import load_settings
-from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many
 from sv_assets.privacy.declaration import load_declaration
+from sv_assets.privacy.rows import MANY
+from sv_assets.privacy.subject import find_person
 from sv_assets.worklist import mark_pending
 
 __all__ = ["FIELDS", "consents", "may_be_used_for", "objects", "rectify", "restrict", "said_by", "undo"]
@@ -37,14 +41,14 @@ def rectify(store: Store, customer_id: str, field: Field, value: Any, *, actor: 
 
 def restrict(store: Store, customer_id: str, *, actor: str, evidence: str) -> Document:
     """From now on the data are stored, and used for nothing but claims and the rights of others (UK GDPR, Art. 18)."""
-    return _record(store, STATEMENTS, customer_id, {"kind": "restriction"}, actor, evidence)
+    return _say(store, customer_id, {"kind": "restriction"}, actor, evidence)
 
 
 def objects(store: Store, customer_id: str, purpose: str, *, actor: str, evidence: str) -> Document:
     """The person objects to a purpose (`*`: to every one that asks no consent; Art. 21). Raises ConfigurationError where data
     are used for no such purpose, because then the objection would keep them from nothing."""
     said = {"kind": "objection", "purpose": _known("purpose", purpose, _purposes(store))}
-    return _record(store, STATEMENTS, customer_id, said, actor, evidence)
+    return _say(store, customer_id, said, actor, evidence)
 
 
 def consents(
@@ -63,7 +67,7 @@ def consents(
         "channel": _known("channel", channel, {*audience.channels, *_asked_for(store, "channel")}),
         "granted": granted,
     }
-    return _record(store, STATEMENTS, customer_id, said, actor, evidence)
+    return _say(store, customer_id, said, actor, evidence)
 
 
 def undo(store: Store, identifier: str, *, actor: str, reason: str) -> Document:
@@ -76,9 +80,13 @@ def undo(store: Store, identifier: str, *, actor: str, reason: str) -> Document:
         if found.get("undone"):
             raise SvError(f"{identifier} has been taken back already.")
         undone = {"at": _now(), "actor": actor, "reason": reason}
-        _tell(store, found["customer_id"])
-        store.single_view[name].update_one({"_id": identifier}, {"$set": {"undone": undone}})
-        _tell(store, found["customer_id"])
+        together = {"said_for": found["said_for"]} if "said_for" in found else {"_id": identifier}
+        those = list(store.single_view[name].find(together))
+        for customer in {statement["customer_id"] for statement in those}:
+            _tell(store, customer)
+        store.single_view[name].update_many({"_id": {"$in": [s["_id"] for s in those]}}, {"$set": {"undone": undone}})
+        for customer in {statement["customer_id"] for statement in those}:
+            _tell(store, customer)
         return {**found, "undone": undone}
     raise SvError(f"There is no correction or statement {identifier}. `sv privacy requests` lists them.")
 
@@ -97,6 +105,21 @@ def said_by(store: Store, customer_id: str, *, actor: Actor) -> list[Document]:
     ]
     allowed.log(store, [customer_id] if found else [])
     return allowed.seen_each(sorted(found, key=lambda d: (d["at"], d["_id"]), reverse=True))
+
+
+def _say(store: Store, customer_id: str, said: Document, actor: str, evidence: str) -> Document:
+    """Record a statement; one that keeps data from being used of whoever is the same person as well."""
+    _asked(actor, evidence)
+    if said.get("granted"):
+        return _record(store, STATEMENTS, customer_id, said, actor, evidence)
+    few = store.identity["party_records"].estimated_document_count() <= MANY
+    person = find_person(store, customer_id, thorough=few)
+    found = find_many(store.identity["clusters"], "_id", sorted(person.customer_ids), {"state": 1})
+    others = {cluster["_id"] for cluster in found if cluster["state"] == "active"} - {person.customer_id}
+    said_for = {"said_for": f"r-{uuid.uuid4().hex[:16]}"} if others else {}
+    for other in sorted(others):
+        _record(store, STATEMENTS, other, {**said, **said_for}, actor, evidence)
+    return _record(store, STATEMENTS, customer_id, {**said, **said_for}, actor, evidence)
 
 
 def _record(store: Store, name: str, customer_id: str, what: Document, actor: str, evidence: str) -> Document:

@@ -136,6 +136,31 @@ def test_purposes_and_channels_mean_the_same_however_they_are_written_and_unknow
         consents(store, mary, "marketing", "e-mail", False, **WHO)
 
 
+def test_who_objects_is_left_alone_under_every_customer_that_is_the_same_person(estate: Estate) -> None:
+    store, mary = estate.store, estate.id_of("crm.customer:1003")
+    event = estate.web("W-5", 1, email="mary.brown9+shop@example.org", first_name="M", last_name="Brown")
+    estate.send("web.web_account_events", event)
+    estate.run()
+    other = estate.id_of("web.web_account_events:W-5")
+    assert other != mary
+
+    def members() -> set[str]:
+        estate.run()
+        refresh_audience(store)
+        return {m["_id"] for m in store.marketing["audience"].find({})} & {mary, other}
+
+    assert members() == {mary, other}
+    said = objects(store, mary, "marketing", **WHO)
+    assert without_consent(store)[1] > 0
+    assert members() == set()
+    undo(store, said["_id"], actor="Ann", reason="a mistake")
+    assert members() == {mary, other}
+    consents(store, other, "marketing", "email", True, **WHO)
+    assert [s["kind"] for s in said_by(store, mary, actor=STEWARD)] == ["objection"], (
+        "a consent is of that customer alone"
+    )
+
+
 def test_what_was_put_right_is_the_persons_own_in_proof_bundle_and_erasure(estate: Estate, folder: Path) -> None:
     store, mary = estate.store, estate.id_of("crm.customer:1003")
     rectify(store, mary, "email", "marie.right@example.org", **WHO)
