@@ -15,6 +15,7 @@ from sv_assets.landing.archive import Archive
 from sv_assets.landing.land_queue import replay_queue
 from sv_assets.landing.quarantine import Chosen
 from sv_assets.landing.retry import retry_quarantined
+from sv_assets.landing.suppression import Suppression
 from sv_assets.lease import lease
 from sv_assets.ledger import ERASED
 from sv_assets.mongo import Document, Store
@@ -29,7 +30,7 @@ from sv_assets.privacy.evidence import Evidence, candidates
 from sv_assets.privacy.gather import Gathered, gather
 from sv_assets.sealing import SHREDDED, opened
 from sv_assets.sealing.keys import keyring
-from sv_assets.sources.records import Window
+from sv_assets.sources.records import Record, Window
 from sv_assets_tests.privacy.jane import HANDLER, HOME, IDENTIFIERS, Estate, found_anywhere
 from sv_assets_tests.retailer import OFFICER, catalogue, day
 
@@ -190,6 +191,11 @@ def test_notes_of_other_people_keep_nothing_of_an_erased_person_however_often_th
     estate.run()
     assert erase(store, estate.catalogue, jane, actor="Ann", reason="asked").found == {}
     texts = (*IDENTIFIERS, "JANE.smith77+new@example.org", "07700-900123", "07700900123", jane)
+    asked = Suppression(store, estate.catalogue, estate.catalogue.source("contactcentre.call"))
+    differ = asked.erased_of(
+        [Record(7005, "7005", call, b"1"), Record(7006, "7006", {**call, "Notes": "", "Reason": ""}, b"1")]
+    )
+    assert differ == {7005}, "an audit takes it for no row that was edited past its capture"
 
     def said() -> tuple[str, str]:
         landed = store.landing["contactcentre.call"].find_one({"_id": 7005}) or {}
