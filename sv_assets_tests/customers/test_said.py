@@ -21,18 +21,18 @@ def test_what_somebody_said_before_a_merge_is_theirs_again_when_it_is_undone(sho
     (other,) = set(RECORDS) - {speaks}
     before = shop.customer_ids()[speaks]
     rectify(shop.store, before, "name", {"first": "June", "last": "Doe"}, **WHO)
-    objects(shop.store, before, "profiling", **WHO)
+    objects(shop.store, before, "marketing", **WHO)
     consents(shop.store, before, "marketing", "email", False, **WHO)
     for _ in range(2):
         decision = merge(shop.store, *RECORDS, actor="jo", reason="one person")
         shop.run()
         one = shop.the_customer()
-        assert (one["name"]["rule"], one["rights"]["objections"]) == ("rectified", ["profiling"])
+        assert (one["name"]["rule"], one["rights"]["objections"]) == ("rectified", ["marketing"])
         assert [c["granted"] for c in one["consents"]] == [False]
         undo(shop.store, decision["_id"], actor="jo", reason="two after all")
         shop.run()
         theirs, others = of_record(shop, speaks), of_record(shop, other)
-        assert (theirs["name"]["value"]["last"], theirs["rights"]["objections"]) == ("Doe", ["profiling"])
+        assert (theirs["name"]["value"]["last"], theirs["rights"]["objections"]) == ("Doe", ["marketing"])
         assert [c["granted"] for c in theirs["consents"]] == [False]
         assert others["name"]["value"]["last"] != "Doe"
         assert ("rights" in others, others["consents"]) == (False, [])
