@@ -13,23 +13,27 @@ from pymongo import UpdateOne
 
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.documents import field_path
+from sv_assets.landing.told import describes_its_contacts
 from sv_assets.ledger import EMAIL, ERASED, PHONE, contacts_in
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches
 from sv_assets.sources.messages import Opened
 from sv_assets.sources.records import Record
 
+OwnPlaces = Callable[[Mapping[str, Any]], frozenset[str]]
 _SHORTEST = 6
 _MAY_BE = re.compile(r"@|\d[\d\s().-]{8}")
 """What every contact holds: most texts are passed over by it."""
 
 
-def own_places(source: Source) -> frozenset[str]:
-    """Where a row of this source holds its key and the contacts of whom it is about, as in the landing document."""
+def own_places(source: Source) -> OwnPlaces:
+    """Where a row of this source holds its key and the contacts of whom it is about, as in the landing document: by the row,
+    because one that describes nobody itself (`when_empty`) has no contacts of its own."""
     party = source.entry.feeds.party
     contacts = [name for name, kind in source.entry.pii.items() if kind == "contact"]
     specs = [*party.email, *party.phone] if party is not None else contacts
-    keys = [source.queue.key] if source.is_queue else source.table.key
-    return frozenset(field_path(source, spec) for spec in (*keys, *specs))
+    keys = frozenset(field_path(source, spec) for spec in ([source.queue.key] if source.is_queue else source.table.key))
+    all_of_them = keys | {field_path(source, spec) for spec in specs}
+    return lambda row: all_of_them if describes_its_contacts(source, row) else keys
 
 
 def contacts_beside(fields: Mapping[str, Any], own: frozenset[str]) -> set[str]:
@@ -60,10 +64,10 @@ def redacted(record: Record, own: frozenset[str], contacts: set[str]) -> Record:
     return replace(record, fields=fields, message=message)
 
 
-def redacted_message(opened: Opened, own: frozenset[str], contacts: set[str]) -> Opened:
+def redacted_message(opened: Opened, own: OwnPlaces, contacts: set[str]) -> Opened:
     """A message that carries a record, without these contacts but in the record's own places."""
     assert isinstance(opened.content, Record)
-    record = redacted(opened.content, own, contacts)
+    record = redacted(opened.content, own(opened.content.fields), contacts)
     raw, message = record.message or {}, opened.message
     body = raw.get("body", message.body)
     text = body if isinstance(body, str) else body.decode(errors="surrogatepass")
@@ -83,7 +87,7 @@ def redact_landed(store: Store, source: Source, keys: Iterable[Any], change: Cal
         updates = []
         for row in find_many(landed, "_id", batch):
             fields = {name: value for name, value in row.items() if name not in ("_id", "_sv")}
-            made = _changed(fields, "", own, change)
+            made = _changed(fields, "", own(fields), change)
             if made == fields:
                 continue
             document: Document = {"_id": row["_id"], **made, "_sv": {**row["_sv"], "hash": content_hash(made)}}

@@ -29,7 +29,15 @@ from sv_assets.catalogue.feeds import OrderReference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.landing.documents import field_path, field_value
-from sv_assets.landing.mentions import contacts_beside, own_places, redact_landed, redacted, redacted_message, without
+from sv_assets.landing.mentions import (
+    OwnPlaces,
+    contacts_beside,
+    own_places,
+    redact_landed,
+    redacted,
+    redacted_message,
+    without,
+)
 from sv_assets.landing.told import (
     REFERENCES,
     Told,
@@ -90,7 +98,9 @@ class Suppression:
             records = [r for number, r in enumerate(records) if number not in hit]
             records += self._what_is_kept(ledger, list(hit.values()))
         if mentioned := self._mentioned(ledger, records):
-            records = [redacted(r, self._own, mentioned[n]) if n in mentioned else r for n, r in enumerate(records)]
+            records = [
+                redacted(r, self._own(r.fields), mentioned[n]) if n in mentioned else r for n, r in enumerate(records)
+            ]
         deletions = batch.deletions
         if deletions:
             asked = {record_trace(self._source.key, gone.key_text): gone for gone in deletions}
@@ -158,7 +168,11 @@ class Suppression:
 
     def _mentioned(self, ledger: Ledger, records: list[Record]) -> dict[int, set[str]]:
         """By the place of a record, the contacts of erased people that stand in it although it is about somebody else."""
-        said = {n: found for n, record in enumerate(records) if (found := contacts_beside(record.fields, self._own))}
+        said = {
+            n: found
+            for n, record in enumerate(records)
+            if (found := contacts_beside(record.fields, self._own(record.fields)))
+        }
         traces = {contact_trace(contact): contact for contact in sorted(set().union(*said.values()))}
         entries = {traces[trace]: entry for trace, entry in ledger.entries(traces).items()}
         mentioned: dict[int, set[str]] = {}
@@ -170,7 +184,7 @@ class Suppression:
         return mentioned
 
     @cached_property
-    def _own(self) -> frozenset[str]:
+    def _own(self) -> OwnPlaces:
         return own_places(self._source)
 
     def _suspects(self, ledger: Ledger, records: list[Record]) -> dict[int, Record]:

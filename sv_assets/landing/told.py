@@ -127,9 +127,17 @@ def order_references(source: Source) -> Iterable[tuple[str, OrderReference]]:
             yield "party", quoted
 
 
+def describes_its_contacts(source: Source, fields: Mapping[str, Any]) -> bool:
+    """False for a row that describes nobody itself, but says whose it is: a contact in it may be anybody's."""
+    party = source.entry.feeds.party
+    return party is None or party.when_empty is None or field_value(source, dict(fields), party.when_empty) is None
+
+
 def _contacts(source: Source, fields: Document) -> list[Trace]:
     """The contacts of the person that a row describes: by its feed, or where it has none, by the columns declared as contacts."""
     party = source.entry.feeds.party
+    if not describes_its_contacts(source, fields):
+        return []
     if party is not None:
         specs = [*party.email, *party.phone]
         first, last, full = (

@@ -186,6 +186,8 @@ def test_notes_of_other_people_keep_nothing_of_an_erased_person_however_often_th
     note = "partner: JANE.smith77+new@example.org; or\n07700-900123, mine is 07700 900777"
     call = {"CallId": 7005, "CustomerNumber": 1003, "StartedAt": day(2), "Notes": note, "Reason": "ask 07700900123"}
     estate.land("contactcentre.call", call)
+    lent = {"CallId": 7007, "CustomerNumber": 1003, "CallerNumber": "07700 900123", "StartedAt": day(2)}
+    estate.land("contactcentre.call", lent)  # Mary rang from Jane's telephone, which nobody knows to be hers
     event = estate.web("W-2", 2, email="mary.brown9@example.org", first_name="Mary", last_name="Brown", note=note)
     estate.send("web.web_account_events", event)
     estate.run()
@@ -207,9 +209,12 @@ def test_notes_of_other_people_keep_nothing_of_an_erased_person_however_often_th
         assert said() == ("partner: [erased]; or\n[erased], mine is 07700 900777", "ask [erased]")
         (message,) = [m for m in store.archive["web.web_account_events"].find({"key": "W-2"}) if "note" in m["body"]]
         assert "[erased]" in message["body"] and "mary.brown9@example.org" in message["body"]
+        lent_row = store.landing["contactcentre.call"].find_one({"_id": 7007}) or {}
+        assert lent_row["CallerNumber"] == "[erased]", "the call is Mary's still"
         outcome = estate.land("contactcentre.call", call)  # as the source still has it
         assert outcome.suppressed == 0
         store.archive["web.web_account_events"].delete_one({"_id": message["_id"]})
+        store.landing["contactcentre.call"].delete_one({"_id": 7007})
         estate.everything_again()
 
 
