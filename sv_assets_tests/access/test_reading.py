@@ -175,6 +175,18 @@ def test_requests_audiences_and_cases_are_read_in_a_role_and_written_down_too(
     assert said_by(store, jane, actor=steward)[0]["kind"] == "restriction"
 
 
+def test_what_humans_decided_is_read_in_a_role_and_written_down(known: Retailer, jane: str) -> None:
+    merge(known.store, "crm.customer:1", "crm.customer:2", actor="ann", reason="same")
+    assert run_sv("identity", "decisions", "--as", "marketing").returncode == 1
+    steward = ("--as", "data_steward", "--purpose", "identity_review")
+    for form in ((), ("--json",)):
+        shown_ = run_sv("identity", "decisions", *steward, *form)
+        assert shown_.returncode == 0 and "crm.customer:1" in shown_.stdout and "same" in shown_.stdout
+    refused, *read = entries(known.store)
+    assert refused["outcome"] == "refused"
+    assert [(e["command"], jane in e["customers"]) for e in read] == [("sv identity decisions", True)] * 2
+
+
 def test_an_agent_sees_how_to_reach_somebody_and_not_what_the_officer_sees(known: Retailer, jane: str) -> None:
     seen = find.by_id(known.store, jane, actor=AGENT)
     assert seen is not None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sv_assets.cli.actor import AsOption, PurposeOption, actor
 from sv_assets.cli.output import JsonOption, complain, console, lines, print_json, safe, table
 from sv_assets.errors import ConfigurationError
 
@@ -98,12 +99,16 @@ def decisions(
         Path | None, typer.Option("--import", help="Take over those of an export, and carry them out.")
     ] = None,
     later: _Later = False,
+    role: AsOption = None,
+    purpose: PurposeOption = None,
+    why: Annotated[str | None, typer.Option("--reason", help="Why you look: a case number.")] = None,
     json: JsonOption = False,
 ) -> None:
     """What humans decided, the newest first, and what was taken back. Or write them to a file, or take them over from one.
 
     Who is who can be made anew from its records and this file: the same people come out.
     """
+    from sv_assets.access import permission
     from sv_assets.identity.decisions import list_decisions
     from sv_assets.mongo import store_from_environment
 
@@ -115,11 +120,11 @@ def decisions(
     elif import_from is not None:
         _import(store, import_from, later, json)
     else:
-        found = list_decisions(store, record)
-        if json:
-            print_json([_listed(one) for one in found])
-        else:
-            _show_decisions(found)
+        allowed = permission(store, actor("identity decisions", role, purpose, why), "explained.customer")
+        found = [_listed(one) for one in list_decisions(store, record)]
+        allowed.log(store, sorted({customer for one in found for customer in one["customers"] if customer}))
+        seen = [allowed.fields.below("decisions", one, {}) for one in found]
+        print_json(seen) if json else _show_decisions(seen)
 
 
 def _who(actor: str | None) -> str:
@@ -231,23 +236,18 @@ def _listed(decided: "Decided") -> dict[str, Any]:
     }
 
 
-def _show_decisions(found: "list[Decided]") -> None:
+def _show_decisions(found: "list[Document]") -> None:
     if not found:
         console.print("Nobody has decided anything.")
         return
     rows = []
-    for decided in found:
-        decision, taken_back = decided.decision, decided.undo
-        sign = "=" if decision["kind"] == "same" else "≠"
-        records = f"{', '.join(decision['sides'][0])} {sign} {', '.join(decision['sides'][1])}"
-        state = (
-            "in force"
-            if taken_back is None
-            else f"taken back by {safe(taken_back['actor'])}: {safe(taken_back['reason'])}"
-        )
-        rows.append(
-            [decision["_id"], f"{decision['at']:%Y-%m-%d %H:%M}", safe(records), safe(decision["actor"]), safe(decision["reason"]), state]
-        )  # fmt: skip
+    for one in found:
+        sign = " = " if one.get("kind") == "same" else " ≠ "
+        records = sign.join(", ".join(side) for side in one.get("sides", ()))
+        undone = one.get("undo")
+        state = f"taken back by {undone.get('actor')}: {undone.get('reason')}" if undone else one.get("state")
+        at = f"{one['at']:%Y-%m-%d %H:%M}" if "at" in one else ""
+        rows.append([one.get("id"), at, safe(records), safe(one.get("actor")), safe(one.get("reason")), safe(state)])
     table(f"{len(found)} decisions", ["decision", "when", "records", "by", "reason", "state"], rows)
 
 
