@@ -93,7 +93,7 @@ class Plan:
 
 
 def plans(store: Store) -> Iterator[Plan]:
-    """The plan of each query, for a value that is there; queries that nothing can be found by yet are left out."""
+    """The plan of each query, for a value that is there where there is one; queries of empty collections are left out."""
     for query in QUERIES:
         value = sample_of(store, query)
         if value is None:
@@ -105,15 +105,17 @@ def plans(store: Store) -> Iterator[Plan]:
 
 
 def sample_of(store: Store, query: Query) -> Any:
-    """A value that something is found by; None where there is none."""
+    """A value that something is found by; where nothing is, one that nobody has. None where there are no documents."""
     collection = query.of(store)
-    first = collection.find({}, {query.field: 1}).limit(SAMPLES)
-    value = next((value for document in first for value in _values(document, query)), None)
-    if value is None and query.kind is not None:  # of a kind that few have
+    first = list(collection.find({}, {query.field: 1}).limit(SAMPLES))
+    found = [value for document in first for value in _values(document, query)]
+    if first and not found and query.kind is not None:  # of a kind that few have
         begins = {"$elemMatch": {"$gte": f"{query.kind}:", "$lt": f"{query.kind};"}}
         rare = collection.find({query.field: begins}, {query.field: 1}).limit(1)
-        value = next((value for document in rare for value in _values(document, query)), None)
-    return value
+        found = [value for document in rare for value in _values(document, query)]
+    if not first:
+        return None
+    return found[0] if found else f"{query.kind or query.field}:"
 
 
 def _values(document: Document, query: Query) -> Iterator[Any]:

@@ -257,3 +257,12 @@ def test_a_query_by_what_few_have_is_explained_too(store: Store) -> None:
     orders.create_indexes(INDEXES["orders"])
     explained = {plan.query.name: plan.fault for plan in plans(store)}
     assert explained["orders by delivery reference"] is None
+
+
+def test_a_query_by_what_nobody_has_is_explained_all_the_same(store: Store) -> None:
+    for n in range(10):
+        store.single_view["customers"].insert_one({"_id": str(n)})
+    faults = {plan.query.name: plan.fault for plan in plans(store)}
+    assert faults["customers by e-mail address"] == "scans the collection"
+    assert faults["a customer by its id"] is None
+    assert "orders by order number" not in faults, "there are none"
