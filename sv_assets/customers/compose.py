@@ -175,7 +175,10 @@ def _consents(given: Iterable[Document], statements: list[Document]) -> list[Doc
     for use in rights.channels_said(statements):
         by_use.setdefault(use, [])
     result = []
-    for (purpose, channel), told_by_sources in sorted(by_use.items()):
+    for purpose, channel in sorted(by_use):
+        wider = {(purpose, rights.EVERY), (rights.EVERY, channel), (rights.EVERY, rights.EVERY)} - {(purpose, channel)}
+        refusals = [answer for use in wider for answer in by_use.get(use, ()) if not answer["granted"]]
+        told_by_sources = [*by_use[purpose, channel], *refusals]
         answers = sorted(rights.applied(told_by_sources, statements, purpose, channel), key=_decisive_first)
         # Of very many the last stays, so that it shows whether anybody said otherwise.
         some = answers if len(answers) <= MOST_SOURCES else [*answers[: MOST_SOURCES - 1], answers[-1]]

@@ -8,6 +8,7 @@ from pymongo import IndexModel
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.customers.facts import FactStation, facts_of_rows, origin
+from sv_assets.customers.rights import EVERY
 from sv_assets.identity.party import party_of
 from sv_assets.landing.documents import field_value
 from sv_assets.mongo import Document
@@ -37,14 +38,16 @@ def interaction_of(catalogue: Catalogue, source: Source, row: Document) -> list[
 def consents_of(catalogue: Catalogue, source: Source, row: Document) -> list[Document]:
     """The consents that a row or message gives or refuses; one that does not say is left out.
 
-    Where it answers one question twice, the refusal counts.
+    Where it answers one question twice, the refusal counts. A refusal that names no purpose or channel is of every one (`*`);
+    a permission that names none is of nothing.
     """
     consents: dict[str, Document] = {}
     for feed in source.entry.feeds.consent:
         purpose, channel = field_value(source, row, feed.purpose), field_value(source, row, feed.channel)
         granted = yes_or_no(field_value(source, row, feed.granted))
-        if granted is None:
+        if granted is None or (granted and (purpose is None or channel is None)):
             continue  # it does not say, or says it in words that are neither yes nor no
+        purpose, channel = (EVERY if said is None else said for said in (purpose, channel))
         identifier = f"{source.record_id(key_text(row['_id']))}#{purpose}/{channel}"
         if identifier in consents and granted:
             continue

@@ -147,7 +147,7 @@ def _is_permitted(consents: list[Document], statements: list[Document], purpose:
     answers = [
         (c["observed_at"], c["granted"])
         for c in consents
-        if word(c["purpose"]) == word(purpose) and word(c["channel"]) == word(channel)
+        if word(c["purpose"]) in (word(purpose), rights.EVERY) and word(c["channel"]) in (word(channel), rights.EVERY)
     ]
     if own:
         since = own[-1]["at"]

@@ -273,6 +273,23 @@ def test_a_moment_in_the_far_future_makes_nothing_stale() -> None:
     assert document["quality"]["freshness"] == 1.0
 
 
+def test_a_refusal_of_every_channel_counts_for_each_and_a_permission_for_none() -> None:
+    given = [
+        consent(1, True),
+        consent(2, False, channel="*"),
+        consent(3, True, purpose="survey"),
+        consent(4, True, purpose="*"),
+    ]
+    assert [
+        (c["purpose"], c["channel"], c["granted"], c["key"]) for c in composed(record(1), consents=given)["consents"]
+    ] == [
+        ("*", "email", True, 4),
+        ("marketing", "*", False, 2),
+        ("marketing", "email", False, 2),
+        ("survey", "email", True, 3),
+    ]
+
+
 def test_the_rule_of_a_consent_is_that_of_the_answer_that_decided() -> None:
     said = [statement(3, "consent", channel="email", granted=True)]
     (later,) = composed(record(1), consents=[consent(5, False)], statements=said)["consents"]

@@ -27,6 +27,11 @@ attributes:
       feeds:
         party: {name: {full: Holder}}
         order: {number: Number, placed_at: At, total: Total, party: self}
+    - name: dbo.Wish
+      key: [Id]
+      capture: {mode: snapshot}
+      feeds:
+        consent: {party: {table: dbo.Receipt, key: ReceiptId}, purpose: {const: marketing}, channel: Channel, granted: Agreed}
     - name: dbo.Call
       key: [Id]
       capture: {mode: snapshot}
@@ -147,6 +152,17 @@ def test_an_order_of_a_numeric_number_is_quoted_and_found_by_it(shop: Retailer) 
     assert call is not None
     assert [quote["record"] for quote in call["quotes"]] == ["till.receipt:7"]
     assert [found.reason for found in find.customers(shop.store, order="1001", actor=OFFICER)] == ["order number"]
+
+
+def test_a_refusal_without_a_channel_is_of_every_one_and_a_permission_without_one_of_nothing(shop: Retailer) -> None:
+    shop.land("till.receipt", receipt("1001"))
+    wishes = [(1, "email", "yes"), (2, None, "yes")]
+    shop.land("till.wish", *({"Id": n, "ReceiptId": 7, "Channel": c, "Agreed": yes} for n, c, yes in wishes))
+    shop.run()
+    assert [(c["channel"], c["granted"]) for c in shop.the_customer()["consents"]] == [("email", True)]
+    shop.land("till.wish", {"Id": 2, "ReceiptId": 7, "Channel": None, "Agreed": "withdrawn"})
+    shop.run()
+    assert [(c["channel"], c["granted"]) for c in shop.the_customer()["consents"]] == [("*", False), ("email", False)]
 
 
 def test_a_row_that_answers_one_question_twice_refuses_if_either_does(shop: Retailer) -> None:
