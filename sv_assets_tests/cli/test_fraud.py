@@ -49,6 +49,19 @@ def test_cases_are_scored_listed_shown_and_decided(shop: Store) -> None:
     )
 
 
+def test_who_is_suspected_is_for_who_looks_into_fraud(shop: Store) -> None:
+    shop.single_view["orders"].update_many({}, {"$set": {"customer_id": "C46ZB8F1YYS5B74GC"}})
+    as_json("score")
+    (masked, *_) = as_json("cases")
+    assert (masked["customer_id"], masked["order"]) == ("C***", "s***")
+    as_json("decide", masked["_id"], "--verdict", "fraud", "--reason", "seen", "--by", "ann")
+    shown = sv("show", masked["_id"])[1] + sv("show", masked["_id"], "--json")[1]
+    assert "C46ZB8F1YYS5B74GC" not in shown and "sales.orderheader" not in shown
+    told = as_json("show", masked["_id"], "--as", "fraud_analyst", "--reason", "T-1")
+    assert told["case"]["customer_id"] == "C46ZB8F1YYS5B74GC" and told["signals"] and told["linked"]
+    assert sv("cases", "--as", "contact_centre", "--purpose", "service")[0] == 1
+
+
 def test_quality_is_measured_against_a_truth(shop: Store, tmp_path: Path) -> None:
     truth = tmp_path / "t.csv"
     rows = [f"sales.orderheader,{n},card_testing,I1,1" for n in range(6)]
