@@ -12,7 +12,7 @@ from sv_assets.ledger import contacts_in
 from sv_assets.mongo import Store, find_many
 from sv_assets.privacy import search
 from sv_assets.privacy.rows import MANY
-from sv_assets.privacy.subject import MOST_SHARING, contacts_of, corrections_of, may_be_one_name, with_key
+from sv_assets.privacy.subject import MOST_SHARING, contacts_of, corrections_of, may_be_one_name, of_deleted, with_key
 from sv_assets.sources.keys import key_text
 
 MOST_CANDIDATES = 20
@@ -92,15 +92,9 @@ def _by_keys(store: Store, evidence: Evidence) -> set[str]:
             d["customer_id"]
             for d in store.single_view["orders"].find({"keys": key}, {"customer_id": 1}).limit(MOST_SHARING)
         }
-    forms = {
-        "compared.emails": list(_spellings(evidence.email)),
-        "compared.mobiles": _e164(evidence.phone),
-        "compared.lines": _e164(evidence.phone),
-    }
-    for path, values in forms.items():
-        if values:  # people whose rows were all deleted at their sources are found by nothing else
-            gone = store.identity["party_records"].find({path: {"$in": values}, "deleted": True}, {"customer_id": 1})
-            found |= {record["customer_id"] for record in gone.limit(MOST_SHARING) if record.get("customer_id")}
+    numbers = _e164(evidence.phone)
+    said = {"emails": _spellings(evidence.email), "mobiles": numbers, "lines": numbers}
+    found |= set().union(*of_deleted(store, said).values())
     records = store.identity["party_records"]
     if not found and evidence.email and records.estimated_document_count() <= MANY:  # under another tag, perhaps
         pattern = search.pattern_of(_spellings(evidence.email))

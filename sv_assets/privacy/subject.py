@@ -7,7 +7,7 @@ theirs all the same. Who shares a contact under another name, title or birth dat
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -264,6 +264,23 @@ def with_key(store: Store, key: str) -> set[str]:
     return {d["_id"] for d in store.single_view["customers"].find(query, {"_id": 1}).limit(MOST_SHARING)}
 
 
+def of_deleted(store: Store, said: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """By value, the customers of records that were deleted at their sources and say it, which no key finds any more.
+
+    `said` are values by where they stand in `compared`. All deleted records are looked at, by their index alone: a second
+    condition, or one query a value, would have some servers look at every record.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    if not any(said.values()):
+        return found
+    fields = dict.fromkeys(("customer_id", *(f"compared.{name}" for name in said)), 1)
+    for record in store.identity["party_records"].find({"deleted": True}, fields).batch_size(5_000):
+        for name, values in said.items() if record.get("customer_id") else ():
+            for value in set(record["compared"].get(name, ())) & set(values):
+                found[value].add(record["customer_id"])
+    return found
+
+
 def _add_customer(store: Store, person: Person, customer_id: str, why: str) -> None:
     ids = ids_of(store, [customer_id])
     person.customer_ids |= ids.keys()
@@ -284,18 +301,22 @@ def _who_has(
     for record in find_many(records, "_id", found, {"customer_id": 1, "compared": 1}):
         for contact in contacts_of(record) & contacts if record.get("customer_id") else ():
             spelt[contact].add(record["customer_id"])
+    values = {contact: _as_compared(contact) for contact in contacts}
+    emails, numbers = ([v for c, v in values.items() if c.startswith("e:") == is_email] for is_email in (True, False))
+    deleted = of_deleted(store, {"folded": emails, "mobiles": numbers})
     for contact in sorted(contacts):
         kind, _, value = contact.partition(":")
         asked = [f"email:{value}"] if kind == "e" else [f"phone:+44{value}", *_phone_keys(store, contact, known)]
         ids = {customer for key in asked for customer in with_key(store, key)}
-        path = {"compared.folded": value} if kind == "e" else {"compared.mobiles": f"+44{value}"}
-        ids |= {
-            r["customer_id"]
-            for r in records.find({**path, "deleted": True}, {"customer_id": 1}).limit(MOST_SHARING)
-            if r.get("customer_id")
-        }
+        ids |= deleted.get(values[contact], set())
         for customer in sorted((ids | spelt[contact]) - known):
             yield contact, customer, list(records.find({"customer_id": customer}))
+
+
+def _as_compared(contact: str) -> str:
+    """A contact as records are compared by it."""
+    kind, _, value = contact.partition(":")
+    return value if kind == "e" else f"+44{value}"
 
 
 def _phone_keys(store: Store, contact: str, known: set[str]) -> list[str]:
