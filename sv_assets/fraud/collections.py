@@ -13,8 +13,8 @@ LEASE = "fraud"
 """One run at a time decides; `sv fraud decide` waits for it."""
 _INDEXES = {
     FACTS: [PENDING_INDEX, IndexModel([("keys", 1), ("at", 1)]), IndexModel([("customer_id", 1)])],
-    SIGNALS: [PENDING_INDEX, IndexModel([("at", 1)])],
-    SCORES: [PENDING_INDEX],
+    SIGNALS: [PENDING_INDEX, IndexModel([("at", 1)]), IndexModel([("customer_id", 1)])],
+    SCORES: [PENDING_INDEX, IndexModel([("customer_id", 1)])],
     CASES: [IndexModel([("state", 1), ("risk", -1)]), IndexModel([("order", 1)]), IndexModel([("customer_id", 1)])],
     EVENTS: [PENDING_INDEX, IndexModel([("case", 1), ("at", 1)])],
     MODELS: [IndexModel([("trained_at", -1)])],

@@ -203,6 +203,10 @@ def _add_consumers(store: Store, catalogue: Catalogue, declared: Declaration, pe
         add(f"{database}.{name}", _distinct(found))
 
 
+_NAMED_BY = ("customer_id", "customers", "record")
+"""What collections of ours call whom they are about."""
+
+
 def _found_anywhere(
     store: Store, database: str, name: str, collection: Any, person: Person, pattern: Any
 ) -> list[Document]:
@@ -212,7 +216,9 @@ def _found_anywhere(
     if collection.estimated_document_count() <= MANY_ANYWHERE:
         return list(find_many(collection, "_id", search.in_collection(store, database, name, pattern)))
     ids = sorted(person.ids)
-    return [d for path in ("_id", "customer_id", "customers", "record") for d in collection.find({path: {"$in": ids}})]
+    led = {index["key"][0][0] for index in collection.index_information().values()}
+    indexed = [path for path in _NAMED_BY if path in led] or list(_NAMED_BY)
+    return [d for path in ("_id", *indexed) for d in collection.find({path: {"$in": ids}})]
 
 
 def _lines_of_logs(declared: Declaration, person: Person) -> list[Document]:

@@ -82,14 +82,20 @@ def _by_reference(store: Store, catalogue: Catalogue, person: Person, rows: Rows
         into = rows.kept if source.feeds_into("order") else rows.rest
         for reference in references(source):
             assert isinstance(reference, Reference)
-            wanted = of_source.get(catalogue.referred(source, reference).key, set())
+            wanted = _spellings(of_source.get(catalogue.referred(source, reference).key, set()))
+            if not wanted:
+                continue
             landed, path = store.landing[source.key], field_path(source, reference.key)
-            narrowed: list[Document] = [{}]
-            if not thorough and not source.feeds_into("address") and landed.estimated_document_count() > MANY:
-                narrowed = [{"_sv.deleted": True}, *({"_sv.pending": station} for station in source.stations)]
-            for batch in in_batches(_spellings(wanted), 500):
-                for query in narrowed:
-                    into[source.key] |= {d["_id"] for d in landed.find({**query, path: {"$in": batch}}, {"_id": 1})}
+            if thorough or source.feeds_into("address") or landed.estimated_document_count() <= MANY:
+                for batch in in_batches(wanted, 500):
+                    into[source.key] |= {d["_id"] for d in landed.find({path: {"$in": batch}}, {"_id": 1})}
+                continue
+            # By one index alone: a second condition would have some servers look at every row.
+            for narrowed in ({"_sv.deleted": True}, *({"_sv.pending": station} for station in source.stations)):
+                for row in landed.find(narrowed, {path: 1}).batch_size(10_000):
+                    value = field_value(source, row, reference.key)
+                    if not isinstance(value, (dict, list)) and value in wanted:
+                        into[source.key].add(row["_id"])
 
 
 def _spellings(keys: Iterable[Any]) -> set[Any]:
