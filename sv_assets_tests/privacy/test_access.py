@@ -97,6 +97,26 @@ def test_who_read_them_is_handed_over_however_long_the_log_of_accesses_is(
     assert "a" in {entry["_id"] for entry in log.documents} and "b" not in {entry["_id"] for entry in log.documents}
 
 
+def test_among_millions_rows_that_are_deleted_or_wait_are_handed_over_too(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jane = estate.id_of("crm.customer:1001")
+    preferences = estate.store.landing["crm.contactpreference"]
+    (gone,) = preferences.find({"CustomerId": 1001}).limit(1)
+    preferences.update_one({"_id": gone["_id"]}, {"$set": {"_sv.deleted": True, "_sv.pending": ["consents"]}})
+    estate.run()
+
+    def landed() -> dict[str, int]:
+        sections = gather(estate.store, estate.catalogue, jane, actor=HANDLER).sections
+        return {section.name: len(section.documents) for section in sections if section.name.startswith("landing.")}
+
+    among_few = landed()
+    for module in ("rows", "gather"):
+        monkeypatch.setattr(f"sv_assets.privacy.{module}.MANY", 0)
+    assert landed() == among_few
+    assert among_few["landing.crm.contactpreference"] == preferences.count_documents({"CustomerId": 1001})
+
+
 def test_who_asks_must_be_known_by_two_things_that_do_not_come_from_each_other(estate: Estate) -> None:
     store, jane = estate.store, estate.id_of("crm.customer:1001")
 
