@@ -14,8 +14,8 @@ from sv_assets.customers import keys
 from sv_assets.customers.facts import BATCH_ROWS, Built, FactStation, origin
 from sv_assets.customers.queries import INDEXES
 from sv_assets.customers.values import rank
-from sv_assets.identity.party import party_of, reference_value, row_version
-from sv_assets.landing.documents import field_path, field_value
+from sv_assets.identity.party import party_of, row_version
+from sv_assets.landing.documents import field_path, field_value, reference_value
 from sv_assets.mongo import Document, Store, find_many
 from sv_assets.sources.keys import key_text
 

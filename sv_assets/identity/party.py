@@ -16,7 +16,7 @@ from sv_assets.identity.blocking import keys_of
 from sv_assets.identity.compared import Description, PostalAddress, compared_form, identifies, is_more_than_a_name
 from sv_assets.identity.settings import IdentitySettings, load_settings
 from sv_assets.identity.workbench import form_hash, initials_of
-from sv_assets.landing.documents import field_path, field_value
+from sv_assets.landing.documents import field_path, field_value, reference_value
 from sv_assets.lease import lease
 from sv_assets.mongo import (
     Document,
@@ -28,7 +28,7 @@ from sv_assets.mongo import (
     put,
 )
 from sv_assets.progress import Progress
-from sv_assets.sources.keys import key_text, key_value
+from sv_assets.sources.keys import key_text
 from sv_assets.worklist import PENDING_INDEX, clear_pending, work_off
 
 log = logging.getLogger(__name__)
@@ -354,12 +354,6 @@ def row_version(source: Source, row: Document) -> Any:
     """
     by_snapshot = not source.is_queue and source.table.capture.mode == "snapshot"
     return row["_sv"]["hash" if by_snapshot else "version"]
-
-
-def reference_value(source: Source, row: Document, path: str) -> Any:
-    """The key that a row points to another row with; None where there is none. A message may hold what is no key at all."""
-    value = key_value(field_value(source, row, path))
-    return None if isinstance(value, (dict, list)) else value
 
 
 def matched_state(record: Document) -> Document:

@@ -19,6 +19,7 @@ from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import STATION_OF_FEED, Source
 from sv_assets.errors import DataError
 from sv_assets.mongo import CODEC, Document
+from sv_assets.sources.keys import key_value
 from sv_assets.sources.messages import path_parts
 from sv_assets.sources.records import Record, Version
 from sv_assets.worklist import PENDING_INDEX
@@ -97,6 +98,12 @@ def field_value(source: Source, document: Document, spec: FieldSpec | None) -> A
     for part in ["body", *path_parts(spec)] if source.is_queue else [spec]:
         value = value.get(part) if isinstance(value, dict) else None
     return None if value == "" else value
+
+
+def reference_value(source: Source, document: Document, path: str | None) -> Any:
+    """The key that a row points to another row with; None where there is none. A message may hold what is no key at all."""
+    value = key_value(field_value(source, document, path))
+    return None if isinstance(value, (dict, list)) else value
 
 
 @dataclass(slots=True)

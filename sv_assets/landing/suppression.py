@@ -28,7 +28,7 @@ from sv_assets.catalogue.entry import Const
 from sv_assets.catalogue.feeds import OrderReference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.landing.documents import field_path, field_value
+from sv_assets.landing.documents import field_path, field_value, reference_value
 from sv_assets.landing.mentions import (
     OwnPlaces,
     contacts_beside,
@@ -61,7 +61,7 @@ from sv_assets.ledger import (
     revision,
 )
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, in_batches
-from sv_assets.sources.keys import key_text, key_value
+from sv_assets.sources.keys import key_text
 from sv_assets.sources.messages import Opened
 from sv_assets.sources.records import Batch, Deletion, Record, Rejected
 
@@ -225,8 +225,8 @@ class Suppression:
             fields = record.fields
             found = [own + record.key_text]
             for spec, beginning in pointing:
-                value = key_value(field_value(source, fields, spec))
-                if value is not None and not isinstance(value, (dict, list)):
+                value = reference_value(source, fields, spec)
+                if value is not None:
                     found.append(beginning + key_text(value))
             for spec, read in readers:
                 value = field_value(source, fields, spec) if is_queue else fields.get(spec)

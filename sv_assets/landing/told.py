@@ -9,7 +9,7 @@ from sv_assets.catalogue.entry import Entry as Mapped
 from sv_assets.catalogue.feeds import OrderReference, Reference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
-from sv_assets.landing.documents import as_moment, field_value
+from sv_assets.landing.documents import as_moment, field_value, reference_value
 from sv_assets.ledger import (
     Trace,
     contact_trace,
@@ -19,7 +19,7 @@ from sv_assets.ledger import (
     record_trace,
 )
 from sv_assets.mongo import Document
-from sv_assets.sources.keys import key_text, key_value
+from sv_assets.sources.keys import key_text
 from sv_assets.sources.messages import Message, Opened
 from sv_assets.sources.records import Record
 
@@ -47,19 +47,19 @@ def told_by(
     doubtful: list[Trace] = []
     moments: list[dt.datetime] = [sent_at] if sent_at else []
     for reference in references(source):
-        value = key_value(field_value(source, fields, reference.key))
-        if value is not None and not isinstance(value, (dict, list)):
+        value = reference_value(source, fields, reference.key)
+        if value is not None:
             decisive.append(record_trace(catalogue.referred(source, reference).key, key_text(value)))
     for reference in feeds.party.same_as if feeds.party else ():  # it says that it is them
-        value = key_value(field_value(source, fields, reference.key))
-        if value is not None and not isinstance(value, (dict, list)):
+        value = reference_value(source, fields, reference.key)
+        if value is not None:
             doubtful.append(record_trace(catalogue.referred(source, reference).key, key_text(value)))
     contacts = _contacts(source, fields)
     for feed, order in order_references(source):
         if feed not in ORDER_PARTS and contacts:
             continue  # who calls about an order may be another than who placed it
-        value = key_value(field_value(source, fields, order.id or order.number))
-        if value is None or isinstance(value, (dict, list)):
+        value = reference_value(source, fields, order.id or order.number)
+        if value is None:
             continue
         orders = catalogue.order_source(order.system or source.system)
         trace = order_trace(orders.key, "id" if order.id else "number", key_text(value))

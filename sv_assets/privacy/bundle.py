@@ -13,6 +13,7 @@ from typing import Any
 from bson import Decimal128
 
 from sv_assets.mongo import Document
+from sv_assets.privacy.files import write_private
 from sv_assets.privacy.gather import Gathered, Section
 
 RIGHTS = (
@@ -42,10 +43,7 @@ def write_bundle(gathered: Gathered, folder: Path, *, request: str = "", now: dt
         "report.pdf": _as_pdf(gathered, now),
     }
     for name, content in files.items():
-        path = folder / name
-        path.touch(mode=0o600)
-        path.chmod(0o600)  # also where an older one was there
-        path.write_bytes(content)
+        write_private(folder / name, content)
     manifest: Document = {
         "request": request,
         "made_at": now.isoformat(),
@@ -59,9 +57,7 @@ def write_bundle(gathered: Gathered, folder: Path, *, request: str = "", now: dt
     }
     manifest["sha256"] = own_hash(manifest)
     path = folder / "manifest.json"
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_private(path, (json.dumps(manifest, indent=2) + "\n").encode())
     return path
 
 

@@ -34,11 +34,21 @@ def declared_files(declared: Declaration) -> Iterator[tuple[Path, str]]:
 def private_file(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     """A file to write text to that nobody else can read, also where it was there already. Raises ConfigurationError where it
     cannot be written."""
+    with os.fdopen(_opened(path), "w", encoding="utf-8", newline=newline) as handle:
+        yield handle
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a whole file that nobody else can read. Raises as `private_file`."""
+    with os.fdopen(_opened(path), "wb") as handle:
+        handle.write(content)
+
+
+def _opened(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         if path.is_file():
             path.chmod(0o600)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}. Name another place.") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline=newline) as handle:
-        yield handle
+    return descriptor

@@ -9,10 +9,10 @@ from sv_assets.catalogue.feeds import Reference
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.customers.writing import SOURCE as CUSTOMERS
-from sv_assets.landing.documents import field_path, field_value
+from sv_assets.landing.documents import field_path, field_value, reference_value
 from sv_assets.landing.told import ORDER_PARTS, references, told_by_raw
 from sv_assets.ledger import Trace, contacts_in, record_trace
-from sv_assets.mongo import Document, Store, find_many, in_batches
+from sv_assets.mongo import Document, Store, find_many
 from sv_assets.privacy.subject import Person
 from sv_assets.sources.keys import key_text
 
@@ -79,23 +79,26 @@ def _by_reference(store: Store, catalogue: Catalogue, person: Person, rows: Rows
     """Rows that point to one of the person's, in whatever state they are."""
     of_source = person.keys_by_source
     for source in catalogue.sources:
-        into = rows.kept if source.feeds_into("order") else rows.rest
+        pointing: dict[str, set[Any]] = {}
         for reference in references(source):
             assert isinstance(reference, Reference)
-            wanted = _spellings(of_source.get(catalogue.referred(source, reference).key, set()))
-            if not wanted:
-                continue
-            landed, path = store.landing[source.key], field_path(source, reference.key)
-            if thorough or source.feeds_into("address") or landed.estimated_document_count() <= MANY:
-                for batch in in_batches(wanted, 500):
-                    into[source.key] |= {d["_id"] for d in landed.find({path: {"$in": batch}}, {"_id": 1})}
-                continue
-            # By one index alone: a second condition would have some servers look at every row.
-            for narrowed in ({"_sv.deleted": True}, *({"_sv.pending": station} for station in source.stations)):
-                for row in landed.find(narrowed, {path: 1}).batch_size(10_000):
-                    value = field_value(source, row, reference.key)
-                    if not isinstance(value, (dict, list)) and value in wanted:
-                        into[source.key].add(row["_id"])
+            wanted = _spellings(of_source.get(catalogue.referred(source, reference).key, ()))
+            pointing[reference.key] = pointing.get(reference.key, set()) | wanted
+        pointing = {key: wanted for key, wanted in pointing.items() if wanted}
+        if not pointing:
+            continue
+        found = (rows.kept if source.feeds_into("order") else rows.rest)[source.key]
+        landed = store.landing[source.key]
+        if thorough or source.feeds_into("address") or landed.estimated_document_count() <= MANY:
+            for key, wanted in pointing.items():
+                found |= {d["_id"] for d in find_many(landed, field_path(source, key), wanted, {"_id": 1})}
+            continue
+        # By one index alone: a second condition would have some servers look at every row.
+        fields = dict.fromkeys((field_path(source, key) for key in pointing), 1)
+        for narrowed in ({"_sv.deleted": True}, *({"_sv.pending": station} for station in source.stations)):
+            for row in landed.find(narrowed, fields).batch_size(10_000):
+                if any(reference_value(source, row, key) in wanted for key, wanted in pointing.items()):
+                    found.add(row["_id"])
 
 
 def _spellings(keys: Iterable[Any]) -> set[Any]:

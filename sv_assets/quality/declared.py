@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 from sv_assets.catalogue import checks as declared
 from sv_assets.catalogue.checks import DeclaredCheck
 from sv_assets.errors import ConfigurationError
-from sv_assets.identity.party import reference_value
+from sv_assets.landing.documents import reference_value
 from sv_assets.mongo import Document, in_batches
 from sv_assets.quality.result import Result
 from sv_assets.quality.subject import LIVE, Subject, value_at

@@ -16,8 +16,7 @@ from sv_assets.catalogue.entry import Const
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.customers.activity import amount, currency_of
-from sv_assets.identity.party import reference_value
-from sv_assets.landing.documents import field_path, field_value
+from sv_assets.landing.documents import field_path, field_value, reference_value
 from sv_assets.mongo import Document, Store
 from sv_assets.quality.result import Result
 from sv_assets.sources.keys import key_text

@@ -11,8 +11,7 @@ from typing import Any
 
 from sv_assets.catalogue.feeds import OrderReference, Reference
 from sv_assets.catalogue.source import Source
-from sv_assets.identity.party import reference_value
-from sv_assets.landing.documents import field_path
+from sv_assets.landing.documents import field_path, reference_value
 from sv_assets.landing.figures import read_to_the_end_at
 from sv_assets.mongo import Document, in_batches
 from sv_assets.quality import names
