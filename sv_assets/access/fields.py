@@ -5,20 +5,25 @@ A path is the names on the way to a value, dots between: `emails.value`; lists a
 one counts: names before `*`, and either before `**`.
 """
 
+import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from bson import Binary, Decimal128
+
 from sv_assets.access.masking import HIDDEN, masked_value
-from sv_assets.sealing.values import is_sealed
+from sv_assets.sealing.values import SUBTYPE
 
 Treatment = Literal["clear", "masked", "hidden"]
 PATH = re.compile(r"(?:\*|[A-Za-z0-9_]+)(?:\.(?:\*|[A-Za-z0-9_]+))*(?:\.\*\*)?")
 _ABSENT = object()
 Opened = Mapping[bytes, Any]
 _NOTHING: Opened = {}
+_PLAIN = frozenset({str, int, float, bool, type(None), dt.datetime, Decimal128})
+"""Kinds of values with nothing below them, which most are: known without asking what else they could be."""
 
 
 def expanded(path: str) -> Iterator[str]:
@@ -114,9 +119,11 @@ class Fields:
         seen = _seen(value, self._state(path), opened)
         return unseen if seen is _ABSENT else seen
 
-    def sealed_below(self, path: str, value: Any) -> Iterator[bytes]:
+    def sealed_below(self, path: str, value: Any) -> set[bytes]:
         """The sealed values that are seen, as they are or masked, of a value that stands at `path`."""
-        return _sealed_seen(value, self._state(path))
+        found: set[bytes] = set()
+        _add_sealed(value, self._state(path), found)
+        return found
 
     def _state(self, path: str) -> _State:
         state: _State = self._root  # type: ignore[attr-defined]
@@ -143,12 +150,13 @@ class Fields:
 
 def _seen(value: Any, state: _State, opened: Opened) -> Any:
     """What is seen of a value in this state; `_ABSENT` where nothing is. Only places that lead somewhere are entered."""
-    if is_sealed(value):
+    kind = type(value)
+    if kind in _PLAIN:
+        return _seen_plain(value, state)
+    if kind is Binary and value.subtype == SUBTYPE:
         if state.is_dead:
             return _ABSENT
-        if value not in opened:
-            return HIDDEN
-        value = opened[value]
+        return _seen(opened[value], state, opened) if value in opened else HIDDEN
     if isinstance(value, Mapping):
         if state.is_dead:
             return _ABSENT
@@ -167,6 +175,10 @@ def _seen(value: Any, state: _State, opened: Opened) -> Any:
         # A field of a dataclass cannot be left out: what is not seen is None.
         seen_fields = {f.name: _seen(getattr(value, f.name), state.step(f.name), opened) for f in fields(value)}
         return replace(value, **{name: None if seen is _ABSENT else seen for name, seen in seen_fields.items()})
+    return _seen_plain(value, state)
+
+
+def _seen_plain(value: Any, state: _State) -> Any:
     if state.here == "clear":
         return value
     if state.here == "masked":
@@ -175,21 +187,24 @@ def _seen(value: Any, state: _State, opened: Opened) -> Any:
     return None if value is None and any(node.below for node in state.nodes) else _ABSENT
 
 
-def _sealed_seen(value: Any, state: _State) -> Iterator[bytes]:
-    if isinstance(value, Mapping):
-        if not state.is_dead:
-            for name, item in value.items():
-                if isinstance(item, (bytes, Mapping, list, tuple)) or is_dataclass(item):
-                    yield from _sealed_seen(item, state.step(name))
+def _add_sealed(value: Any, state: _State, found: set[bytes]) -> None:
+    """Add the sealed values that are seen of a value in this state."""
+    kind = type(value)
+    if kind in _PLAIN or state.is_dead:
+        return
+    if kind is Binary:
+        if value.subtype == SUBTYPE:
+            found.add(value)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            if type(item) not in _PLAIN:
+                _add_sealed(item, state.step(name), found)
     elif isinstance(value, (list, tuple)):
-        if not state.is_dead:
-            for item in value:
-                yield from _sealed_seen(item, state)
+        for item in value:
+            _add_sealed(item, state, found)
     elif is_dataclass(value) and not isinstance(value, type):
         for f in fields(value):
-            yield from _sealed_seen(getattr(value, f.name), state.step(f.name))
-    elif is_sealed(value) and not state.is_dead:
-        yield value
+            _add_sealed(getattr(value, f.name), state.step(f.name), found)
 
 
 def flattened(paths: Iterable[Any]) -> Iterator[Any]:
