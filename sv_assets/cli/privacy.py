@@ -295,7 +295,7 @@ def actions(
 ) -> None:
     """What the owners of the legacy systems must do after erasures: which rows, in which tables."""
     from sv_assets.mongo import store_from_environment
-    from sv_assets.privacy.erasure_steps import ACTIONS
+    from sv_assets.privacy.erasure import ACTIONS
     from sv_assets.privacy.files import private_file
 
     store = store_from_environment()

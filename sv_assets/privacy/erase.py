@@ -15,16 +15,9 @@ from sv_assets.ledger import customer_trace, open_ledger, record_trace
 from sv_assets.mongo import Store, find_many, in_batches
 from sv_assets.privacy import search
 from sv_assets.privacy.declaration import load_declaration
-from sv_assets.privacy.erasure_steps import (
-    COLLECTION,
-    STEPS,
-    Erasure,
-    Work,
-    at_consumers,
-    delete,
-    mentioning,
-    run_stations,
-)
+from sv_assets.privacy.erasure import COLLECTION, Erasure, Work, delete
+from sv_assets.privacy.erasure_neighbours import OF_OTHERS, mentioning
+from sv_assets.privacy.erasure_steps import STEPS, at_consumers, run_stations
 from sv_assets.privacy.files import declared_files
 from sv_assets.privacy.plan import Plan, make_plan
 from sv_assets.sealing.keys import owners, shred
@@ -39,7 +32,7 @@ def dry_run(store: Store, catalogue: Catalogue, customer_id: str) -> Plan:
         return plan
     for place, source, ids in mentioning(store, catalogue, plan, pattern):
         if ids:
-            plan.counts[f"{place}.{source.key} of others"] = len(ids)
+            plan.counts[f"{place}.{source.key}{OF_OTHERS}"] = len(ids)
     for database, name, _, ids in at_consumers(store, catalogue, declared, plan):
         if ids:
             plan.counts[f"{database}.{name}"] = len(ids)

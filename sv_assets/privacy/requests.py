@@ -18,7 +18,7 @@ from sv_assets.mongo import Document, Store
 from sv_assets.privacy.bundle import write_bundle
 from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erase import erase, finished
-from sv_assets.privacy.erasure_steps import Erasure
+from sv_assets.privacy.erasure import Erasure
 from sv_assets.privacy.evidence import PROOFS_NEEDED, Candidate, Evidence, candidates
 from sv_assets.privacy.gather import SEEN_AS, Gathered, gather
 from sv_assets.privacy.subject import find_person

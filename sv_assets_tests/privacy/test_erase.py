@@ -25,7 +25,7 @@ from sv_assets.privacy.audience import refresh_audience
 from sv_assets.privacy.bundle import write_bundle
 from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erase import STEPS, dry_run, erase, erase_again, unfinished
-from sv_assets.privacy.erasure_steps import Erasure, Work
+from sv_assets.privacy.erasure import Erasure, Work
 from sv_assets.privacy.evidence import Evidence, candidates
 from sv_assets.privacy.gather import Gathered, gather
 from sv_assets.sealing import SHREDDED, opened

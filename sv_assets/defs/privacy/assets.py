@@ -11,7 +11,7 @@ from sv_assets.components.lineage import consumer_metadata
 from sv_assets.components.station import explained_failures, place_of, run_station
 from sv_assets.privacy.audience import COLLECTION as AUDIENCE_COLLECTION
 from sv_assets.privacy.audience import refresh_audience
-from sv_assets.privacy.erasure_steps import ACTIONS
+from sv_assets.privacy.erasure import ACTIONS
 from sv_assets.privacy.requests import COLLECTION as REQUESTS_COLLECTION
 from sv_assets.privacy.requests import list_requests, overdue
 from sv_assets.resources import MongoResource
