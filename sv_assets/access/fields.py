@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from bson import Binary, Decimal128
+from bson import Decimal128
 
 from sv_assets.access.masking import HIDDEN, masked_value
-from sv_assets.sealing.values import SUBTYPE
+from sv_assets.sealing.values import is_sealed
 
 Treatment = Literal["clear", "masked", "hidden"]
 PATH = re.compile(r"(?:\*|[A-Za-z0-9_]+)(?:\.(?:\*|[A-Za-z0-9_]+))*(?:\.\*\*)?")
@@ -150,10 +150,9 @@ class Fields:
 
 def _seen(value: Any, state: _State, opened: Opened) -> Any:
     """What is seen of a value in this state; `_ABSENT` where nothing is. Only places that lead somewhere are entered."""
-    kind = type(value)
-    if kind in _PLAIN:
+    if type(value) in _PLAIN:
         return _seen_plain(value, state)
-    if kind is Binary and value.subtype == SUBTYPE:
+    if is_sealed(value):
         if state.is_dead:
             return _ABSENT
         return _seen(opened[value], state, opened) if value in opened else HIDDEN
@@ -189,12 +188,10 @@ def _seen_plain(value: Any, state: _State) -> Any:
 
 def _add_sealed(value: Any, state: _State, found: set[bytes]) -> None:
     """Add the sealed values that are seen of a value in this state."""
-    kind = type(value)
-    if kind in _PLAIN or state.is_dead:
+    if type(value) in _PLAIN or state.is_dead:
         return
-    if kind is Binary:
-        if value.subtype == SUBTYPE:
-            found.add(value)
+    if is_sealed(value):
+        found.add(value)
     elif isinstance(value, Mapping):
         for name, item in value.items():
             if type(item) not in _PLAIN:

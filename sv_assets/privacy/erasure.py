@@ -16,7 +16,6 @@ from sv_assets.privacy.declaration import Declaration
 from sv_assets.privacy.plan import Plan
 
 COLLECTION, ACTIONS = "erasures", "legacy_actions"
-GONE = ERASED
 
 
 @dataclass
@@ -68,11 +67,11 @@ def replace(collection: Collection[Document], document: Document, pattern: re.Pa
     made = search.without(document, pattern)
     for name in ("customer_ids", "records"):
         if isinstance(made.get(name), list):
-            made[name] = [item for item in made[name] if item != GONE]
+            made[name] = [item for item in made[name] if item != ERASED]
     if made["_id"] == document["_id"]:
         collection.replace_one({"_id": made["_id"]}, made)
         return
-    made["_id"] = f"{GONE}:{secrets.token_hex(8)}"
+    made["_id"] = f"{ERASED}:{secrets.token_hex(8)}"
     collection.insert_one(made)
     collection.delete_one({"_id": document["_id"]})
 

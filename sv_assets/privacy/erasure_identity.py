@@ -8,6 +8,7 @@ from sv_assets.privacy.erasure import Work, delete, replace
 
 
 def erase_identity(work: Work) -> None:
+    """Everything that identity resolution made of the person's rows; no run of it is under way meanwhile."""
     store, plan = work.store, work.plan
     with lease(store, "identity"):
         let_go(store, plan.customer_ids)

@@ -9,9 +9,10 @@ from sv_assets.catalogue.source import Source
 from sv_assets.customers.customers import refresh_customers
 from sv_assets.identity.customer_ids import resolve
 from sv_assets.landing.mentions import redact_landed, without
+from sv_assets.ledger import ERASED
 from sv_assets.mongo import Document, Store, bulk_write, find_many
 from sv_assets.privacy import search
-from sv_assets.privacy.erasure import GONE, Erasure, Work, replace
+from sv_assets.privacy.erasure import Erasure, Work, replace
 from sv_assets.privacy.plan import HISTORY, Plan
 from sv_assets.privacy.subject import same_value, values_of
 from sv_assets.worklist import mark_pending
@@ -96,7 +97,7 @@ def _mingled(work: Work) -> None:
 
         def without_them(value: Any, gone: set[str] = gone) -> Any:
             if isinstance(value, str):
-                return GONE if same_value(value) in gone else value
+                return ERASED if same_value(value) in gone else value
             if isinstance(value, dict):
                 left = {name: item for name, item in value.items() if name not in _MADE_OF_SEVERAL}
                 return {name: without_them(item) for name, item in left.items()}

@@ -36,11 +36,11 @@ from sv_assets.identity.resolution import refresh_identities
 from sv_assets.landing.documents import MISSING
 from sv_assets.landing.suppression import reduce_landed
 from sv_assets.lease import lease
-from sv_assets.ledger import write
+from sv_assets.ledger import ERASED, write
 from sv_assets.mongo import Document, Store, bulk_write, content_hash, insert_missing
 from sv_assets.privacy import search
 from sv_assets.privacy.declaration import Declaration, Held, collections_of
-from sv_assets.privacy.erasure import ACTIONS, COLLECTION, GONE, Work, delete, replace
+from sv_assets.privacy.erasure import ACTIONS, COLLECTION, Work, delete, replace
 from sv_assets.privacy.erasure_identity import erase_identity
 from sv_assets.privacy.erasure_neighbours import mentions, neighbours, told_of_others
 from sv_assets.privacy.files import declared_files
@@ -265,7 +265,7 @@ def _finish(work: Work) -> None:
     }
     # Nobody is left to answer: the request for this erasure, and others of the person that wait, name nobody any more.
     answered = {"state": "done", "done_at": now, "erasure": erasure.id, "customer_id": None}
-    store.control["requests"].update_many({"customer_id": GONE, "state": "filed"}, {"$set": answered})
+    store.control["requests"].update_many({"customer_id": ERASED, "state": "filed"}, {"$set": answered})
     store.control[COLLECTION].update_one({"_id": erasure.id}, {"$set": state, "$unset": {"plan": ""}})
 
 

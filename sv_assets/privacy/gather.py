@@ -22,6 +22,8 @@ SEEN_AS = "privacy.subject_access"
 """What a role is granted that may ask who somebody is by their evidence, and hand over everything held on them."""
 MOST_LINES = 200
 MANY_ANYWHERE = 200_000
+_NAMED_BY = ("customer_id", "customers", "record")
+"""What collections of ours call whom they are about."""
 _BOOKKEEPING = ("_sv", "keys", "compared", "identified")
 _NOT_THEIRS = {
     ("control", "erasures"),
@@ -201,10 +203,6 @@ def _add_consumers(store: Store, catalogue: Catalogue, declared: Declaration, pe
         else:
             found = _found_anywhere(store, database, name, collection, person, pattern)
         add(f"{database}.{name}", _distinct(found))
-
-
-_NAMED_BY = ("customer_id", "customers", "record")
-"""What collections of ours call whom they are about."""
 
 
 def _found_anywhere(
