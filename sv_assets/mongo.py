@@ -53,6 +53,16 @@ BATCH_BYTES = 16 * 1024**2
 logging.getLogger("pymongo.command").setLevel(logging.INFO)  # at DEBUG it writes the documents
 
 
+def to_milliseconds(moment: dt.datetime) -> dt.datetime:
+    """The moment as MongoDB keeps it: cut here, so that what is compared is what is stored."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def now_in_milliseconds() -> dt.datetime:
+    """The present moment (UTC) as MongoDB keeps it."""
+    return to_milliseconds(dt.datetime.now(dt.timezone.utc))
+
+
 @dataclass(frozen=True)
 class Store:
     """The databases of the platform on one server; `prefix` lets tests and teams share it.

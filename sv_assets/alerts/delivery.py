@@ -20,9 +20,9 @@ from sv_assets.alerts import channels
 from sv_assets.alerts.alert import Alert, Word, claimed, settled
 from sv_assets.alerts.message import Message, message, sent_of
 from sv_assets.alerts.settings import AlertSettings, Channel
-from sv_assets.alerts.storage import ALERTS, as_alert, change, now_in_milliseconds
+from sv_assets.alerts.storage import ALERTS, as_alert, change
 from sv_assets.errors import SvError, TransientError
-from sv_assets.mongo import Store, explained_mongo_errors
+from sv_assets.mongo import Store, explained_mongo_errors, now_in_milliseconds
 
 log = logging.getLogger(__name__)
 SECONDS = 20.0

@@ -25,12 +25,6 @@ INDEXES = [IndexModel([("active", 1)]), IndexModel([("expire_at", 1)], expireAft
 ATTEMPTS = 10
 
 
-def now_in_milliseconds() -> dt.datetime:
-    """The present moment as MongoDB keeps it."""
-    now = dt.datetime.now(dt.timezone.utc)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
 def compare_and_set(collection: Collection[Document], before: Document | None, after: Document) -> bool:
     """Write `after` where the document is still at the `revision` of `before` (or is not there, with None). False if not."""
     if before is None:

@@ -4,7 +4,7 @@ from sv_assets.alerts.alert import Alert, Delivery
 from sv_assets.alerts.condition import Condition
 from sv_assets.alerts.message import Message, message
 from sv_assets.alerts.settings import AlertSettings
-from sv_assets.alerts.storage import now_in_milliseconds
+from sv_assets.mongo import now_in_milliseconds
 
 
 def trial_message(channel: str, settings: AlertSettings) -> Message:

@@ -38,13 +38,13 @@ from sv_assets.alerts.condition import Condition, Kind, Observed
 from sv_assets.alerts.delivery import Told, deliver
 from sv_assets.alerts.runs import FinishedRun, StepFailure, StepOwner, fold_runs, run_conditions
 from sv_assets.alerts.settings import AlertSettings
-from sv_assets.alerts.storage import now_in_milliseconds, sync
+from sv_assets.alerts.storage import sync
 from sv_assets.catalogue.load import load_catalogue
 from sv_assets.catalogue.source import Source
 from sv_assets.components.keys import dead_letters_key, landing_key, legacy_key
 from sv_assets.components.station import ERROR_CLASS, WRITTEN
 from sv_assets.metrics.latency import Composition, Landed, fold_latencies
-from sv_assets.mongo import Store
+from sv_assets.mongo import Store, now_in_milliseconds, to_milliseconds
 from sv_assets.quality.names import DEAD_LETTERS, FRESH
 
 log = logging.getLogger(__name__)
@@ -341,5 +341,4 @@ def _observed(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[Mapping[s
 
 
 def _moment(seconds: float) -> dt.datetime:
-    moment = dt.datetime.fromtimestamp(seconds, dt.timezone.utc)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return to_milliseconds(dt.datetime.fromtimestamp(seconds, dt.timezone.utc))

@@ -15,7 +15,7 @@ from bson import Decimal128
 from sv_assets.customers.settings import Criterion, CustomerSettings
 from sv_assets.identity import normalise
 from sv_assets.landing.documents import as_moment
-from sv_assets.mongo import Document
+from sv_assets.mongo import Document, to_milliseconds
 
 MOST_VALUES = 50
 MOST_SOURCES = 10
@@ -314,7 +314,7 @@ def moment(value: Any) -> dt.datetime | None:
         at = said.astimezone(dt.timezone.utc)
     except OverflowError:  # in the first or last hours that there are, of a zone in which those are others
         return None
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)  # BSON keeps milliseconds
+    return to_milliseconds(at)
 
 
 def rank(value: Any) -> tuple[int, Any]:

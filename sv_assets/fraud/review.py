@@ -16,7 +16,16 @@ from sv_assets.fraud.scoring import DECIDE
 from sv_assets.fraud.settings import FraudSettings, load_settings
 from sv_assets.identity.party import StationReport
 from sv_assets.lease import lease
-from sv_assets.mongo import Document, Store, bulk_write, content_hash, find_many, insert_missing, put
+from sv_assets.mongo import (
+    Document,
+    Store,
+    bulk_write,
+    content_hash,
+    find_many,
+    insert_missing,
+    now_in_milliseconds,
+    put,
+)
 from sv_assets.progress import Progress
 from sv_assets.worklist import clear_pending, pending_batches, work_off
 
@@ -34,7 +43,7 @@ def refresh_cases(
     settings = settings or load_settings()
     report = StationReport()
     prepare(store)
-    moment = now or _now()
+    moment = now or now_in_milliseconds()
     progress = Progress("cases", "orders")
     with lease(store, LEASE):
         state = store.fraud[STATE]
@@ -121,7 +130,7 @@ def decide(
         raise SvError(f"A verdict is one of {', '.join(VERDICTS)}.")
     if not by.strip() or not why.strip():
         raise SvError("A decision needs who decides (--by) and why (--reason): somebody will ask.")
-    settings, moment = settings or load_settings(), now or _now()
+    settings, moment = settings or load_settings(), now or now_in_milliseconds()
     prepare(store)
     with lease(store, LEASE):
         known = {case["_id"]: case for case in find_many(store.fraud[CASES], "_id", set(cases))}
@@ -198,8 +207,3 @@ def _events_of(store: Store, cases: Iterable[str]) -> dict[str, list[Document]]:
     for event in find_many(store.fraud[EVENTS], "case", list(found)):
         found[event["case"]].append(event)
     return {case: sorted(events, key=lambda e: (e["at"], str(e["_id"]))) for case, events in found.items()}
-
-
-def _now() -> dt.datetime:
-    now = dt.datetime.now(dt.timezone.utc)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

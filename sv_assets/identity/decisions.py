@@ -9,7 +9,6 @@ back; of one pair that is never both, because a decision that contradicts others
 Each is told in `identity.events` as well (`decided`, `undone`).
 """
 
-import datetime as dt
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from pymongo import IndexModel
 from sv_assets.errors import SvError
 from sv_assets.identity.customer_ids import STATION, resolve
 from sv_assets.lease import lease
-from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, insert_missing
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, insert_missing, now_in_milliseconds
 from sv_assets.worklist import mark_pending
 
 INDEXES = [IndexModel([("records", 1)]), IndexModel([("of", 1)], sparse=True), IndexModel([("at", 1)])]
@@ -213,7 +212,7 @@ def _record(store: Store, what: Document, actor: str, reason: str) -> Document:
         "customers": sorted({record["customer_id"] for record in found if record.get("customer_id")}),
         "actor": actor,
         "reason": reason,
-        "at": _now(),
+        "at": now_in_milliseconds(),
     }
     # First the work list: a crash in between costs a look at some records, not the decision.
     bulk_write(store.identity["party_records"], mark_pending(records, STATION))
@@ -277,7 +276,7 @@ def _check(store: Store, kind: Kind, one: Sequence[str], other: Sequence[str]) -
     told = [decision for decision in before if decision is not None and decision["kind"] == kind]
     if len(told) == len(before):
         raise SvError(f"That has been decided already ({_told(told[0])}).")
-    proposed = {"_id": PROPOSED, "kind": kind, "sides": [list(one), list(other)], "at": _now()}
+    proposed = {"_id": PROPOSED, "kind": kind, "sides": [list(one), list(other)], "at": now_in_milliseconds()}
     if contrary := contradiction([*store.identity["decisions"].find({}), proposed]):
         raise SvError(contrary)
 
@@ -315,8 +314,3 @@ def _pairs(decision: Document) -> Iterator[Pair]:
 
 def _pair(a: str, b: str) -> Pair:
     return (a, b) if a <= b else (b, a)
-
-
-def _now() -> dt.datetime:
-    now = dt.datetime.now(dt.timezone.utc)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

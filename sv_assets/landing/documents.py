@@ -18,7 +18,7 @@ from sv_assets.catalogue.entry import Const, FieldSpec
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.catalogue.source import STATION_OF_FEED, Source
 from sv_assets.errors import DataError
-from sv_assets.mongo import CODEC, Document
+from sv_assets.mongo import CODEC, Document, to_milliseconds
 from sv_assets.sources.keys import key_value
 from sv_assets.sources.messages import path_parts
 from sv_assets.sources.records import Record, Version
@@ -49,7 +49,7 @@ class Origin:
     @cached_property
     def extracted_at_ms(self) -> dt.datetime:
         """BSON keeps milliseconds: cut here, so that what is compared is what is stored."""
-        return self.extracted_at.replace(microsecond=self.extracted_at.microsecond // 1000 * 1000)
+        return to_milliseconds(self.extracted_at)
 
     @cached_property
     def stations(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from sv_assets.catalogue.load import Catalogue
 from sv_assets.errors import SvError
 from sv_assets.lease import lease
 from sv_assets.ledger import customer_trace, open_ledger, record_trace
-from sv_assets.mongo import Store, find_many, in_batches
+from sv_assets.mongo import Store, find_many, in_batches, now_in_milliseconds
 from sv_assets.privacy import search
 from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erasure import COLLECTION, Erasure, Work, delete
@@ -71,10 +71,7 @@ def erase(
         raise SvError(
             f"There is no customer {customer_id}. `sv find` finds customers, `sv privacy access` says who may be meant."
         )
-    now = dt.datetime.now(dt.timezone.utc)
-    erasure = Erasure(
-        f"e-{uuid.uuid4().hex[:16]}", plan, now.replace(microsecond=now.microsecond // 1000 * 1000), actor, reason
-    )
+    erasure = Erasure(f"e-{uuid.uuid4().hex[:16]}", plan, now_in_milliseconds(), actor, reason)
     store.control[COLLECTION].insert_one(
         {"_id": erasure.id, "state": "running", "begun_at": erasure.at, "actor": actor, "reason": reason, "request": request,
          "planned": plan.counts, "plan": plan.as_document(), "done": []}

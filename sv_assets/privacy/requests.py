@@ -14,7 +14,7 @@ from typing import Literal
 from sv_assets.access import Actor, Attempt, permission
 from sv_assets.catalogue.load import Catalogue
 from sv_assets.errors import SvError
-from sv_assets.mongo import Document, Store
+from sv_assets.mongo import Document, Store, now_in_milliseconds
 from sv_assets.privacy.bundle import write_bundle
 from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.erase import erase, finished
@@ -84,8 +84,7 @@ def file_request(
     """File a request; returns it. `role` is the actor's, the privacy officer's by default. Its answer is due within what `retention.yaml` says (`answer_within`)."""
     if confirmed_by and not reason.strip():
         raise SvError("Who confirms somebody without evidence must say on which proof: --reason.")
-    now = dt.datetime.now(dt.timezone.utc)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    now = now_in_milliseconds()
     request: Document = {
         "_id": f"q-{uuid.uuid4().hex[:16]}", "kind": kind, "customer_id": who.customer_id, "proofs": list(who.proofs),
         "confirmed_by": confirmed_by, "actor": actor, "role": role or OFFICER, "reason": reason, "filed_at": now,

@@ -6,7 +6,6 @@ data from being used (restriction, objection, consent withdrawn) holds for every
 identity did not dare to join them (`subject`): of those it is said in statements that are undone together (`said_for`).
 """
 
-import datetime as dt
 import uuid
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from sv_assets.errors import ConfigurationError, SvError
 from sv_assets.identity.compared import Description, PostalAddress, compared_form
 from sv_assets.identity.customer_ids import ids_of, resolve
 from sv_assets.identity.settings import load_settings
-from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many
+from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, now_in_milliseconds
 from sv_assets.privacy.declaration import load_declaration
 from sv_assets.privacy.rows import MANY
 from sv_assets.privacy.subject import find_person
@@ -79,7 +78,7 @@ def undo(store: Store, identifier: str, *, actor: str, reason: str) -> Document:
             continue
         if found.get("undone"):
             raise SvError(f"{identifier} has been taken back already.")
-        undone = {"at": _now(), "actor": actor, "reason": reason}
+        undone = {"at": now_in_milliseconds(), "actor": actor, "reason": reason}
         together = {"said_for": found["said_for"]} if "said_for" in found else {"_id": identifier}
         those = list(store.single_view[name].find(together))
         for customer in {statement["customer_id"] for statement in those}:
@@ -135,7 +134,7 @@ def _record(store: Store, name: str, customer_id: str, what: Document, actor: st
         **what,
         "actor": actor,
         "evidence": evidence,
-        "at": _now(),
+        "at": now_in_milliseconds(),
     }
     _tell(store, identifier)  # before as well: a crash in between costs a look, not the statement
     store.single_view[name].insert_one(sealing.seal(store, f"single_view.{name}", [document], [identifier])[0])
@@ -231,8 +230,3 @@ def _described(says: Document) -> Description:
         title=name.get("title"), full=name.get("full"), emails=tuple(says["emails"]), phones=tuple(says["phones"]),
         born=says["date_of_birth"], addresses=tuple(address), ids={}, **texts,
     )  # fmt: skip
-
-
-def _now() -> dt.datetime:
-    now = dt.datetime.now(dt.timezone.utc)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -3,11 +3,10 @@
 import dagster as dg
 
 from sv_assets.alerts.settings import load_alert_settings
-from sv_assets.alerts.storage import now_in_milliseconds
 from sv_assets.alerts.without_store import THERE, away_of, tell_away, tell_back
 from sv_assets.components.watching import look, watched_in
 from sv_assets.errors import SvError, TransientError
-from sv_assets.mongo import explained_mongo_errors
+from sv_assets.mongo import explained_mongo_errors, now_in_milliseconds
 from sv_assets.resources import MongoResource
 
 
