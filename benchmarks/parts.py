@@ -12,6 +12,7 @@ from typing import Any
 
 from sv_assets import ledger
 from sv_assets.sealing import master
+from sv_assets.sealing.aead import KEY_BYTES
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,7 +35,7 @@ def keys_of_its_own() -> dict[str, str]:
     return {
         master.KMS_VARIABLE: "",
         ledger.VARIABLE: f"bench:{secrets.token_hex(32)}",
-        master.VARIABLE: f"bench:{base64.b64encode(secrets.token_bytes(master.KEY_BYTES)).decode()}",
+        master.VARIABLE: f"bench:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}",
     }
 
 

@@ -23,7 +23,8 @@ from pymongo.collection import Collection
 
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches, insert_missing
-from sv_assets.sealing.cipher import CannotOpen, Cipher, provider_of
+from sv_assets.sealing.aead import CannotOpen
+from sv_assets.sealing.cipher import Cipher, provider_of
 from sv_assets.sealing.master import Masters, masters
 from sv_assets.sealing.values import shut_for_ever
 
@@ -152,14 +153,13 @@ class Keyring:
         for old in sorted(set(status(self.store).by_master) - {self.masters.current}):
             while batch := list(self._vault.find({"masterKey.provider": provider_of(old)}).limit(1000)):
                 keys = [key for document in batch if (key := self._known(document))]
-                try:
-                    changed = self._cipher.rewrapped(keys, self.masters.current)
-                except CannotOpen:
-                    raise self._other_master(keys[0]) from None
                 now = dt.datetime.now(dt.timezone.utc)
                 updates = []
                 for key in keys:
-                    fields = {**changed[key["_id"]], "updateDate": now}
+                    try:
+                        fields = {**self._cipher.rewrapped(key, self.masters.current), "updateDate": now}
+                    except CannotOpen:
+                        raise self._other_master(key) from None
                     # One that was shredded meanwhile stays so.
                     same = {"$eq": ["$keyMaterial", {"$literal": key["keyMaterial"]}]}
                     after = {"$mergeObjects": ["$$ROOT", {"$literal": fields}]}

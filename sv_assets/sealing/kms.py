@@ -19,7 +19,8 @@ from pymongo.errors import EncryptionError, PyMongoError
 from sv_assets.catalogue.entry import Entry
 from sv_assets.errors import ConfigurationError, TransientError
 from sv_assets.mongo import CODEC, Document, Store, insert_missing
-from sv_assets.sealing.master import KEY_BYTES, KMS_VARIABLE, Masters
+from sv_assets.sealing.aead import KEY_BYTES
+from sv_assets.sealing.master import KMS_VARIABLE, Masters
 
 COLLECTION, VAULT = "encryption_keys", "encryption_vault"
 RANDOM = "AEAD_AES_256_CBC_HMAC_SHA_512-Random"

@@ -19,9 +19,8 @@ from typing import Any
 from sv_assets import settings
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Store
+from sv_assets.sealing.aead import KEY_BYTES
 
-KEY_BYTES = 96
-"""Of a local master key of libmongocrypt."""
 VARIABLE, KMS_VARIABLE, SWITCH = "SV_ENCRYPTION_KEY", "SV_ENCRYPTION_KMS", "SV_ENCRYPTION"
 NEXT_STEP = (
     f"Set {VARIABLE} to <id>:<base64 of 96 bytes> from your secret store (a new one: k1:$(openssl rand -base64 96 | tr -d '\\n')), "

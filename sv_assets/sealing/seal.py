@@ -8,7 +8,7 @@ import bson
 from bson import Binary
 
 from sv_assets.mongo import CODEC, Document, Store
-from sv_assets.sealing.cipher import CannotOpen
+from sv_assets.sealing.aead import CannotOpen
 from sv_assets.sealing.declaration import CUSTOMERS, Node, load_declaration
 from sv_assets.sealing.keys import Keyring, keyring
 from sv_assets.sealing.look_ups import hashed_keys

@@ -7,8 +7,10 @@ from uuid import UUID
 from bson import Binary
 
 SUBTYPE = 6
-FEWEST_BYTES = 19
-_DETERMINISTIC, _TEXT = 1, 2
+HEAD = 18
+"""So many bytes stand before what is sealed: the algorithm, the id of the key, the BSON type."""
+FEWEST_BYTES = HEAD + 1
+DETERMINISTIC, _TEXT = 1, 2
 
 
 def is_sealed(value: Any) -> bool:
@@ -22,4 +24,4 @@ def key_of(sealed: bytes) -> UUID:
 
 def shut_for_ever(key_id: UUID) -> Binary:
     """What stands where a value would be sealed with a key that was shredded: bytes that nobody opens."""
-    return Binary(bytes([_DETERMINISTIC]) + key_id.bytes + bytes([_TEXT]) + os.urandom(80), SUBTYPE)
+    return Binary(bytes([DETERMINISTIC]) + key_id.bytes + bytes([_TEXT]) + os.urandom(80), SUBTYPE)
