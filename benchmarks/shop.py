@@ -5,7 +5,7 @@ average, of one line, every fifth with a parcel; every tenth has rung or complai
 """
 
 import datetime as dt
-import zlib
+import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -85,8 +85,8 @@ def _moment(n: int) -> dt.datetime:
 
 
 def _draw(n: int, what: int, below: int) -> int:
-    """A number below `below` that looks drawn by lot, the same each time."""
-    return zlib.crc32(f"{what}:{n}".encode()) % below
+    """A number below `below` as if drawn by lot, the same each time; what is drawn for one thing says nothing of another."""
+    return int.from_bytes(hashlib.blake2b(f"{what}:{n}".encode(), digest_size=8).digest()) % below
 
 
 def _names(n: int) -> tuple[str, str]:
