@@ -205,10 +205,11 @@ def search(store: Store, question: Question) -> list[Found]:
             for key in by_key.keys() & set(document["keys"]):
                 reasons[document["_id"]][by_key[key].reason] = by_key[key].strength
     by_reference = list(_by_reference(store, question))
-    found.update(_customers(store, {identifier for identifier, _ in by_reference} - found.keys()))
-    gone = {identifier: resolve(store, identifier) for identifier, _ in by_reference if identifier not in found}
+    found.update({identifier: document for identifier, _, document in by_reference if document})
+    found.update(_customers(store, {identifier for identifier, _, _ in by_reference} - found.keys()))
+    gone = {identifier: resolve(store, identifier) for identifier, _, _ in by_reference if identifier not in found}
     found.update(_customers(store, set(gone.values()) - found.keys()))  # merged, and its orders do not say so yet
-    for identifier, reason in by_reference:
+    for identifier, reason, _ in by_reference:
         reasons[gone.get(identifier, identifier)][reason] = 3
     if (person := question.person) and not question.is_by_name:
         for identifier, document in found.items():
@@ -229,20 +230,31 @@ def _goes_by(customer: Document, person: PersonName) -> bool:
     return any(person.last == n.last and person.first in (None, n.first) for n in names if n.last)
 
 
-def _by_reference(store: Store, question: Question) -> Iterable[tuple[str, str]]:
-    """Ids of customers that are known from elsewhere, with the reason."""
+def _by_reference(store: Store, question: Question) -> Iterable[tuple[str, str, Document | None]]:
+    """Ids of customers that are known from elsewhere, with the reason, and the customer where it came with that."""
     if question.customer:
-        yield resolve(store, question.customer), "customer id"
+        yield resolve(store, question.customer), "customer id", None
     if question.account and _RECORD_ID.fullmatch(question.account):
         for identifier in current_ids(store, [question.account]).values():
-            yield identifier, "record"
+            yield identifier, "record", None
     asked = [(keys.order(_number("order", question.order)), "order number")] if question.order else []
     if question.delivery:
         asked.append((keys.delivery(_number("delivery", question.delivery)), "delivery reference"))
     for key, reason in asked:
-        for order in store.single_view["orders"].find({"keys": key}, {"customer_id": 1}).limit(MOST):
+        for order in store.single_view["orders"].aggregate(_with_customers(key)):
             if order["customer_id"]:
-                yield order["customer_id"], reason
+                yield order["customer_id"], reason, next(iter(order["customer"]), None)
+
+
+def _with_customers(key: str) -> list[Document]:
+    """The orders of a key, each with its customer: one statement, where somebody waits on the line."""
+    joined = {"from": "customers", "localField": "customer_id", "foreignField": "_id", "as": "customer"}
+    return [
+        {"$match": {"keys": key}},
+        {"$limit": MOST},
+        {"$project": {"customer_id": 1}},
+        {"$lookup": joined},
+    ]
 
 
 def _number(part: str, said: str) -> str:
