@@ -29,7 +29,7 @@ from sv_assets.customers.writing import SOURCE, Attempt, Composed, composed
 from sv_assets.identity import households
 from sv_assets.identity.customer_ids import bucket_of
 from sv_assets.identity.party import StationReport
-from sv_assets.landing.quarantine import Chosen, entries
+from sv_assets.landing.quarantine import Chosen, Quarantine, entries
 from sv_assets.mongo import BATCH, Document, Store, bulk_write, ensure_indexes, find_many, in_batches, put
 from sv_assets.progress import Progress
 from sv_assets.worklist import PENDING_INDEX, clear_pending, mark_pending, work_off
@@ -171,6 +171,10 @@ class Composer:
         """False as long as no customer ever had anything put right, objected or said."""
         return rights.are_any(self.store)
 
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        return Quarantine(self.store, SOURCE)
+
     def compose(self, clusters: list[Document]) -> Portion:
         """The documents of the active ones."""
         customers = self.store.single_view["customers"]
@@ -213,7 +217,7 @@ class Composer:
         attempt.insert([one for one in portion.made if one.id not in stored])
         changed = [one for one in portion.made if one.id in stored and stored[one.id]["_sv"]["hash"] != one.hash]
         attempt.replace(changed, {one.id: stored[one.id].get("version", 0) for one in changed})
-        attempt.keep_refused(cluster["_id"] for cluster in portion.clusters)
+        attempt.keep_refused(self.quarantine, (cluster["_id"] for cluster in portion.clusters))
         self._copy_missing_history([d for i, d in stored.items() if i not in attempt.written])
         ended = self._end(portion.clusters, stored, now)
         done = [cluster for cluster in portion.clusters if cluster["_id"] not in attempt.overtaken]

@@ -122,9 +122,8 @@ class Attempt:
         self._count(ours)
         self.overtaken |= stored.keys() - self.written - failed
 
-    def keep_refused(self, customers: Iterable[str]) -> None:
+    def keep_refused(self, quarantine: Quarantine, customers: Iterable[str]) -> None:
         """Put what was refused into quarantine, and take out who of these customers is as composed, or is no more."""
-        quarantine = Quarantine(self.store, SOURCE)
         quarantine.resolve(set(customers) - self.overtaken - {rejected.key_text for rejected in self.refused})
         if self.refused:
             self.report.count("quarantined", len(self.refused))

@@ -46,8 +46,10 @@ class Cipher:
     def made_key(self, master: str) -> Document:
         """A new data key, wrapped: a document as key vaults hold it."""
         now = now_in_milliseconds()
-        key = {"_id": uuid4(), "creationDate": now, "updateDate": now, "status": 0}
-        return key | self._wrapped(os.urandom(aead.KEY_BYTES), master)
+        material = os.urandom(aead.KEY_BYTES)
+        key = {"_id": uuid4(), "creationDate": now, "updateDate": now, "status": 0, **self._wrapped(material, master)}
+        self._hold(key["keyMaterial"], material)  # a key is made for a value that is sealed at once
+        return key
 
     def rewrapped(self, key: Document, master: str) -> Document:
         """The fields that change where this key is wrapped by that master key. Raises CannotOpen."""
@@ -89,10 +91,13 @@ class Cipher:
             if master is None:
                 raise CannotOpen("its master key is not here")
             material = aead.opened(master, b"", wrapped)
-            if len(self._unwrapped) >= MOST_KEYS:
-                self.forget()
-            self._unwrapped[wrapped] = material
+            self._hold(wrapped, material)
         return material
+
+    def _hold(self, wrapped: bytes, material: bytes) -> None:
+        if len(self._unwrapped) >= MOST_KEYS:
+            self.forget()
+        self._unwrapped[wrapped] = material
 
 
 def provider_of(master: str) -> str:
