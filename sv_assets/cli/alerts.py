@@ -134,7 +134,7 @@ def mute(
     from sv_assets.alerts import storage
     from sv_assets.alerts.settings import load_alert_settings
     from sv_assets.catalogue.entry import Duration
-    from sv_assets.mongo import store_from_environment
+    from sv_assets.mongo import now_in_milliseconds, store_from_environment
 
     try:
         span: dt.timedelta = TypeAdapter(Duration).validate_python(for_)
@@ -144,7 +144,7 @@ def mute(
         ) from None
     settings, store = load_alert_settings(), store_from_environment()
     identifier = _find(store, alert).condition.id
-    muted = storage.mute(store, identifier, storage.now_in_milliseconds() + span, reason, settings)
+    muted = storage.mute(store, identifier, now_in_milliseconds() + span, reason, settings)
     if json:
         print_json(shown(muted, settings))
     else:

@@ -17,9 +17,9 @@ from sv_assets.alerts.condition import Condition, Observed
 from sv_assets.alerts.delivery import Told, deliver
 from sv_assets.alerts.message import Message
 from sv_assets.alerts.settings import AlertSettings, Channel, DefaultRoute
-from sv_assets.alerts.storage import ALERTS, mute, now_in_milliseconds, read_alert, read_alerts, sync, unmute
+from sv_assets.alerts.storage import ALERTS, mute, read_alert, read_alerts, sync, unmute
 from sv_assets.alerts.without_store import away_of, tell_away, tell_back
-from sv_assets.mongo import Store
+from sv_assets.mongo import Store, now_in_milliseconds
 from sv_assets_tests.alerts.receivers import HttpReceiver, certificate, http_receiver, mail_receiver
 from sv_assets_tests.landing.queue_faults import wait_until
 

@@ -7,9 +7,9 @@ import pytest
 
 from sv_assets.alerts.condition import Condition, Observed
 from sv_assets.alerts.settings import load_alert_settings
-from sv_assets.alerts.storage import now_in_milliseconds, sync
+from sv_assets.alerts.storage import sync
 from sv_assets.cli.doctor import _alert_channels
-from sv_assets.mongo import Store
+from sv_assets.mongo import Store, now_in_milliseconds
 from sv_assets_tests.alerts.receivers import HttpReceiver, http_receiver
 from sv_assets_tests.command_line import run_sv
 

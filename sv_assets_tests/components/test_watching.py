@@ -13,13 +13,13 @@ from sv_assets.alerts.checks import RESULTS, CheckResult, fold_checks, fold_reco
 from sv_assets.alerts.condition import Condition
 from sv_assets.alerts.runs import JOBS, OUTCOMES, FinishedRun, StepFailure, fold_runs, is_failing
 from sv_assets.alerts.settings import AlertSettings, Limits
-from sv_assets.alerts.storage import now_in_milliseconds, read_alerts
+from sv_assets.alerts.storage import read_alerts
 from sv_assets.alerts.without_store import Away, away_of
 from sv_assets.components.station import explained_failures
 from sv_assets.components.watching import Watched, look, observe
 from sv_assets.errors import ConfigurationError
 from sv_assets.metrics.latency import LATENCIES, Composition, Landed, fold_latencies, quantile
-from sv_assets.mongo import Store
+from sv_assets.mongo import Store, now_in_milliseconds
 from sv_assets.privacy.declaration import load_declaration, undeclared
 from sv_assets.quality.result import Result
 from sv_assets.quality.results import record, states

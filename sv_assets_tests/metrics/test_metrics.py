@@ -16,13 +16,12 @@ from pymongo import MongoClient
 from sv_assets.alerts.backlogs import QueueLook, record_looks
 from sv_assets.alerts.checks import CheckResult, fold_checks
 from sv_assets.alerts.runs import FinishedRun, fold_runs
-from sv_assets.alerts.storage import now_in_milliseconds
 from sv_assets.catalogue.load import Catalogue, load_catalogue
 from sv_assets.landing.land import land_table
 from sv_assets.metrics import names
 from sv_assets.metrics.exposition import Figures, figures_of, serve
 from sv_assets.metrics.figures import read_figures
-from sv_assets.mongo import Store
+from sv_assets.mongo import Store, now_in_milliseconds
 from sv_assets.settings import PROJECT_ROOT
 from sv_assets_tests.command_line import run_sv
 from sv_assets_tests.conftest import Catalogued
