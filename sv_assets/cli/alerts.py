@@ -281,7 +281,8 @@ def _find(store: Any, wanted: str) -> "Alert":
         raise SvError(
             f"{len(fitting)} alerts fit {wanted}: {'; '.join(a.condition.id for a in fitting[:5])}. Say which."
         )
-    return (exact or fitting or [None])[0] or read_alert(store, wanted)
+    found = exact or fitting
+    return found[0] if found else read_alert(store, wanted)
 
 
 def _text(value: Any) -> str:
