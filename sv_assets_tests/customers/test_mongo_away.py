@@ -14,6 +14,7 @@ from sv_assets.errors import TransientError
 from sv_assets.local.servers import RunningServer, end_process, start_mongo
 from sv_assets.mongo import explained_mongo_errors, open_store
 from sv_assets_tests.retailer import OFFICER, Retailer, day
+from sv_assets_tests.settled import start_settled_mongo
 
 PEOPLE = 120
 
@@ -23,7 +24,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._running: RunningServer = start_mongo(folder, sync_on_commit=True)
+        self._running: RunningServer = start_settled_mongo(folder)
         self.url = self._running.url
 
     def kill(self) -> None:

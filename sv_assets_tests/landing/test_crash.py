@@ -21,6 +21,7 @@ from sv_assets.mongo import Document, Store
 from sv_assets_tests.landing.crash import VISIBILITY_SECONDS, land_and_kill, quickly_visible, timed
 from sv_assets_tests.landing.estate import CAPTURES, ITEM, documents, item, land
 from sv_assets_tests.landing.test_land_queue import WebShop, bodies, sqs, standard
+from sv_assets_tests.settled import start_settled_mongo
 from sv_assets_tests.sources.shop import Shop
 
 __all__ = ["sqs", "standard"]
@@ -152,13 +153,13 @@ def test_a_queue_whose_runs_are_killed_loses_no_message(store: Store, standard: 
 def test_a_mongodb_that_is_killed_in_the_middle_of_landing_loses_nothing(
     kills: int, tmp_path: Path, shop: Shop, store: Store
 ) -> None:
-    """Its own server, with commit-level durability, as a real MongoDB has with majority writes."""
+    """Its own server."""
     source, calm, chance = declared(shop, "rowversion"), store, random.Random(kills)
     catalogue = shop.catalogue
     fill(shop)
     land(calm, shop, source)
     expected = seen(calm, source)
-    server = start_mongo(tmp_path / "mongo", sync_on_commit=True)
+    server = start_settled_mongo(tmp_path / "mongo")
     seconds = timed(lambda: land_table(Store(MongoClient(server.url)), catalogue, source, "warm"))
     broken = 0
     try:

@@ -31,6 +31,7 @@ from sv_assets_tests.landing.queue_faults import (
     wait_until,
 )
 from sv_assets_tests.landing.test_land_queue import sqs
+from sv_assets_tests.settled import start_settled_mongo
 
 __all__ = ["fifo", "make_queue", "proxy", "queue", "sqs", "standard"]
 pytestmark = pytest.mark.timeout(150)
@@ -45,7 +46,7 @@ def test_a_run_rides_out_a_mongodb_that_is_away_for_a_while(
         monkeypatch.setattr(landing_module, "PAUSES", (0.1, *[0.2] * 50))
     monkeypatch.setattr(receive, "BATCH_MESSAGES", 20)
     queue = standard
-    server = start_mongo(tmp_path / "mongo", sync_on_commit=True)
+    server = start_settled_mongo(tmp_path / "mongo")
     try:
         with MongoClient[Document](server.url, serverSelectionTimeoutMS=500 if seconds < 5 else 10_000) as client:
             queue.store = Store(client)
@@ -73,7 +74,7 @@ def test_a_mongodb_that_stays_away_leaves_messages_in_the_queue_for_a_later_run(
     monkeypatch.setattr(landing_module, "PAUSES", (0.1, 0.1))
     monkeypatch.setattr(receive, "BATCH_MESSAGES", 20)
     queue = fifo
-    server = start_mongo(tmp_path / "mongo", sync_on_commit=True)
+    server = start_settled_mongo(tmp_path / "mongo")
     try:
         with MongoClient[Document](server.url, serverSelectionTimeoutMS=300) as client:
             queue.store = Store(client)
