@@ -6,6 +6,7 @@ definitions load: so secrets never enter a definition, and definitions load on a
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from sv_assets.errors import ConfigurationError
@@ -61,8 +62,16 @@ def masked(text: str) -> str:
 
 
 def _estate_variables() -> dict[str, str]:
+    path = local_dir() / "estate.env"
     try:
-        lines = (local_dir() / "estate.env").read_text().splitlines()
+        now = path.stat()
+        return _variables_in(path, (now.st_ino, now.st_mtime_ns, now.st_size))
     except OSError:
         return {}
+
+
+@lru_cache(maxsize=4)
+def _variables_in(path: Path, version: tuple[int, ...]) -> dict[str, str]:
+    """What stands in the file. A look-up asks several times, so it is read once for each `version`."""
+    lines = path.read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))

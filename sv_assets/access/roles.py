@@ -115,7 +115,12 @@ class Roles(Entry):
 
 def load_roles() -> Roles:
     """The declared roles: `SV_ROLES_FILE`, else the retailer's. Raises ConfigurationError with file and place."""
-    return _load(Path(os.environ.get("SV_ROLES_FILE") or DEFAULT))
+    return _load(_file())
+
+
+def _file() -> Path:
+    given = os.environ.get("SV_ROLES_FILE")
+    return Path(given) if given else DEFAULT
 
 
 @lru_cache
@@ -133,4 +138,4 @@ def fields_of(path_and_role: tuple[Path, str, str]) -> Fields | None:
 
 def fields_for(role: str, collection: str) -> Fields | None:
     """What a role sees of a collection; None where it sees nothing of it. Raises ConfigurationError for an unknown role."""
-    return fields_of((Path(os.environ.get("SV_ROLES_FILE") or DEFAULT), role, collection))
+    return fields_of((_file(), role, collection))
