@@ -15,9 +15,10 @@ with it where this takes 80, and 260 to open one where this takes 50.
 
 import datetime as dt
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import bson
 from bson import Binary, ObjectId
@@ -29,6 +30,8 @@ from sv_assets.sealing.values import DETERMINISTIC, HEAD, SUBTYPE
 
 MOST_KEYS = 1_000
 """So many unwrapped keys are held at once; to unwrap one takes some 25 µs."""
+KEPT_SECONDS = 60
+"""So long a key stays in the memory of a process, and so long after shredding another process may still open with it."""
 PACKED = 0x91
 """Binary subtype of what deterministic encryption does not take (objects, lists, true and false, decimals): encoded to bytes."""
 _AS_THEY_ARE = (str, int, dt.datetime, UUID, ObjectId)
@@ -42,12 +45,19 @@ class Cipher:
     def __init__(self, masters: Mapping[str, bytes]) -> None:
         self._masters = {provider_of(identifier): master for identifier, master in masters.items()}
         self._unwrapped: dict[bytes, bytes] = {}
+        self.forget()
 
-    def made_key(self, master: str) -> Document:
+    def made_key(self, identifier: UUID, master: str) -> Document:
         """A new data key, wrapped: a document as key vaults hold it."""
         now = now_in_milliseconds()
         material = os.urandom(aead.KEY_BYTES)
-        key = {"_id": uuid4(), "creationDate": now, "updateDate": now, "status": 0, **self._wrapped(material, master)}
+        key = {
+            "_id": identifier,
+            "creationDate": now,
+            "updateDate": now,
+            "status": 0,
+            **self._wrapped(material, master),
+        }
         self._hold(key["keyMaterial"], material)  # a key is made for a value that is sealed at once
         return key
 
@@ -77,6 +87,7 @@ class Cipher:
     def forget(self) -> None:
         """Let go of all keys."""
         self._unwrapped.clear()
+        self._until = time.monotonic() + KEPT_SECONDS
 
     def _wrapped(self, material: bytes, master: str) -> Document:
         provider = provider_of(master)
@@ -84,6 +95,8 @@ class Cipher:
         return {"keyMaterial": wrapped, "masterKey": {"provider": provider}}
 
     def _material(self, key: Document) -> bytes:
+        if time.monotonic() >= self._until:
+            self.forget()
         wrapped = key["keyMaterial"]
         material = self._unwrapped.get(wrapped)
         if material is None:

@@ -24,7 +24,7 @@ from pymongo.collection import Collection
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import Document, Store, bulk_write, ensure_indexes, find_many, in_batches, insert_missing
 from sv_assets.sealing.aead import CannotOpen
-from sv_assets.sealing.cipher import Cipher, provider_of
+from sv_assets.sealing.cipher import KEPT_SECONDS, Cipher, provider_of
 from sv_assets.sealing.master import Masters, masters
 from sv_assets.sealing.values import shut_for_ever
 
@@ -33,8 +33,6 @@ INDEXES = [
     IndexModel([("keyAltNames", 1)], unique=True, partialFilterExpression={"keyAltNames": {"$exists": True}}),
     IndexModel([("masterKey.provider", 1)]),
 ]
-KEPT_SECONDS = 60
-"""So long a key stays in the memory of a process, and so long after shredding another process may still open with it."""
 MOST_KEPT = 50_000
 MOST_RINGS = 16
 _NAMES = UUID("6f1d2a52-7c1e-4a54-9f0e-9d8a3e0b7c11")
@@ -117,8 +115,7 @@ class Keyring:
         made: dict[UUID, Document | None] = {}
         for owner, identifier in absent.items():
             made[identifier] = {
-                **self._cipher.made_key(self.masters.current),
-                "_id": identifier,
+                **self._cipher.made_key(identifier, self.masters.current),
                 "keyAltNames": [owner],
             }
         if insert_missing(self._vault, [key for key in made.values() if key]) < len(made):

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import bson
 import pytest
@@ -32,7 +32,7 @@ VALUES = (
 )
 
 
-class Reference(MongoCryptCallback):  # type: ignore[misc]
+class Reference(MongoCryptCallback):
     """libmongocrypt with one master key, and a key vault in memory."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Reference(MongoCryptCallback):  # type: ignore[misc]
 @given(st.lists(VALUES, min_size=1, max_size=4))
 def test_values_are_sealed_to_the_bytes_of_libmongocrypt_whoever_made_the_key(values: list[Any]) -> None:
     ours, reference = Cipher({"t": MASTER}), Reference()
-    for key in (reference.made_key(), ours.made_key("t")):
+    for key in (reference.made_key(), ours.made_key(uuid4(), "t")):
         for value in values:
             sealed = ours.sealed(key, value)
             assert sealed == reference.sealed(key, value)
@@ -96,7 +96,7 @@ def test_values_are_sealed_to_the_bytes_of_libmongocrypt_whoever_made_the_key(va
 def test_a_key_that_is_wrapped_anew_opens_in_libmongocrypt_what_it_sealed_before() -> None:
     reference, other = Reference(), bytes(reversed(MASTER))
     before = Cipher({"t": MASTER, "u": other})
-    key = before.made_key("u")
+    key = before.made_key(uuid4(), "u")
     sealed = before.sealed(key, "Jane")
     again = key | before.rewrapped(key, "t")
     assert reference.opened(again, sealed) == "Jane"

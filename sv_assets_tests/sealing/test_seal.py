@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import bson
 import pytest
@@ -16,8 +17,8 @@ from pymongo.encryption import ClientEncryption
 from sv_assets import sealing
 from sv_assets.errors import ConfigurationError
 from sv_assets.mongo import CODEC, Document, Store
-from sv_assets.sealing import SHREDDED, keys, master
-from sv_assets.sealing.cipher import Cipher
+from sv_assets.sealing import SHREDDED, aead, keys, master
+from sv_assets.sealing.cipher import KEPT_SECONDS, Cipher
 from sv_assets.sealing.declaration import Declaration
 from sv_assets.sealing.seal import UNREADABLE
 
@@ -48,7 +49,7 @@ def sealed_flags(store: Store, *flags: Document) -> list[Document]:
 )
 def test_a_value_comes_out_as_it_went_in_and_the_same_gives_the_same(value: Any) -> None:
     cipher, again = Cipher({"t": MASTER}), Cipher({"t": MASTER})
-    key = cipher.made_key("t")
+    key = cipher.made_key(uuid4(), "t")
     sealed = cipher.sealed(key, value)
     assert again.sealed(key, value) == sealed
     kept = bson.decode(bson.encode({"v": value}, codec_options=CODEC), codec_options=CODEC)["v"]
@@ -59,7 +60,7 @@ def test_a_value_comes_out_as_it_went_in_and_the_same_gives_the_same(value: Any)
 @pytest.mark.parametrize("value", [Decimal128("1.50"), 1.5, {"a": [1, None]}, Int64(7), Binary(b"x", 5)], ids=str)
 def test_what_mongodb_does_not_take_is_sealed_as_well(value: Any) -> None:
     cipher = Cipher({"t": MASTER})
-    key = cipher.made_key("t")
+    key = cipher.made_key(uuid4(), "t")
     opened = cipher.opened(key, cipher.sealed(key, value))
     assert (opened, type(opened)) == (value, type(value))
 
@@ -67,8 +68,31 @@ def test_what_mongodb_does_not_take_is_sealed_as_well(value: Any) -> None:
 def test_more_keys_than_are_held_at_once_open_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sv_assets.sealing.cipher.MOST_KEYS", 3)
     cipher = Cipher({"t": MASTER})
-    sealed = [(n, key, cipher.sealed(key, n)) for n in range(8) for key in [cipher.made_key("t")]]
+    sealed = [(n, key, cipher.sealed(key, n)) for n in range(8) for key in [cipher.made_key(uuid4(), "t")]]
     assert [cipher.opened(key, value) for _, key, value in sealed] == list(range(8))
+
+
+def test_an_unwrapped_key_is_let_go_of_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    unwrapped = []
+
+    def opened(key: bytes, associated: bytes, sealed: bytes) -> bytes:
+        unwrapped.append(key == MASTER)
+        return aead_opened(key, associated, sealed)
+
+    moment, aead_opened = [0.0], aead.opened
+    monkeypatch.setattr("sv_assets.sealing.cipher.time.monotonic", lambda: moment[0])
+    monkeypatch.setattr(aead, "opened", opened)
+    cipher = Cipher({"t": MASTER})
+    key = cipher.made_key(uuid4(), "t")
+    sealed = cipher.sealed(key, "Jane")
+    for moment[0], times in (
+        (KEPT_SECONDS - 1, 0),
+        (KEPT_SECONDS, 1),
+        (2 * KEPT_SECONDS - 1, 1),
+        (2 * KEPT_SECONDS, 2),
+    ):
+        assert cipher.opened(key, sealed) == "Jane"
+        assert sum(unwrapped) == times
 
 
 def test_a_driver_of_mongodb_opens_our_values_with_our_key_vault(store: Store) -> None:
@@ -118,7 +142,8 @@ def test_what_was_shredded_stays_shut_and_gets_no_key_again_and_others_are_opene
 
 def test_a_changed_value_opens_as_a_marker_and_does_not_stop_the_others(store: Store) -> None:
     mine, hers = sealed_flags(store, flag("C1", "bereaved"), flag("C2", "vulnerable"))
-    mine["flag"] = Binary(bytes(mine["flag"])[:-1] + b"\0", 6)
+    *kept, last = mine["flag"]
+    mine["flag"] = Binary(bytes((*kept, last ^ 1)), 6)
     assert [one["flag"] for one in sealing.opened(store, [mine, hers])] == [UNREADABLE, "vulnerable"]
 
 
