@@ -48,7 +48,6 @@ class Origin:
 
     @cached_property
     def extracted_at_ms(self) -> dt.datetime:
-        """BSON keeps milliseconds: cut here, so that what is compared is what is stored."""
         return to_milliseconds(self.extracted_at)
 
     @cached_property
